@@ -1,0 +1,81 @@
+"""Every function that reads bytes from the network, in one table.
+
+`test_decoders` feeds each arbitrary bytes and damaged copies of its seeds; any
+other fuzzer may do the same. Whoever writes a decoder adds a line here.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+import attrs
+
+from trio_sfu.rtp import extensions, packet, rtcp
+from trio_sfu.rtp.dependency import DependencyDescriptor
+from trio_sfu.rtp.payload import DESCRIBERS, red
+from trio_sfu.wire import Reader
+
+
+@attrs.frozen
+class Decoder:
+    """What is tried, and real input to begin with. It may raise `WireError` only."""
+
+    decode: Callable[[bytes], object]
+    seeds: tuple[bytes, ...]
+
+
+def decoder(decode: Callable[[bytes], object], *seeds: str) -> Decoder:
+    """*seeds* in hexadecimal."""
+    return Decoder(decode, tuple(map(bytes.fromhex, seeds)))
+
+
+def read(decode: Callable[[Reader], object]) -> Callable[[bytes], object]:
+    """A decoder that takes bytes, from one that takes a `Reader`."""
+    return lambda data: decode(Reader(data))
+
+
+DECODERS: Final[Mapping[str, Decoder]] = {
+    "rtp": decoder(
+        packet.parse,
+        "806f 0001 00000010 deadbeef 766f696365",
+        "b060 ffff 00000010 deadbeef bede0002 10ff 2261 6263 0000 0102030000 0004",
+        "9060 ffff 00000010 deadbeef 10000002 0102ffff 02000000 90",
+    ),
+    "rtcp": decoder(
+        rtcp.decode_compound,
+        "80c8 0006 00000001 e000000080000000 0000abcd 00000002 00000100"
+        "81ca 0003 00000001 0105 6162632e6400 00",
+        "81c9 0007 00000001 00000002 40ffffff 0001abcd 00000010 e0000000 00010000",
+        "81cd 0003 00000001 00000002 0001ffff",
+        "81ce 0002 00000001 00000002",
+        "84ce 0004 00000001 00000000 00000002 07000000",
+        "8fce 0005 00000001 00000000 52454d42 0107a120 00000002",
+        "afcd 0006 00000001 00000002 fffe000e 00010002 200a d420 0004 0801 00000002",
+        "80cf 0007 00000001 04000002 e000000080000000 05000003 00000002 00010000 00000100",
+        "82cb 0003 00000001 00000002 03627965",
+    ),
+    "dependency descriptor": decoder(
+        partial(DependencyDescriptor.decode, structure=None),
+        "c5000180a123af23450422d00211111813f80b3827f81678",
+    ),
+    **{
+        f"extension {uri}": decoder(read(decode), "8f", "61", "0102", "123456", "00" * 16)
+        for uri, decode in extensions.DECODERS.items()
+    },
+    **{
+        f"payload {mime}": decoder(
+            describe,
+            "10 1002",
+            "90 f0 8234 56 6f 9d012a",
+            "67 42e01f",
+            "7c85 b8",
+            "78 0004 6742e01f 0002 68ce",
+            "8a 9234 20 55 8249",
+            "b8 9234 20 03 02 8249",
+            "18 0a0b",
+            "20 0a 0e20",
+        )
+        for mime, describe in DESCRIBERS.items()
+    },
+    "payload audio/red": decoder(red.decode, "ef 0f0003 6f 616263 646566"),
+}
