@@ -1,0 +1,42 @@
+"""Bugs end a participant, or a room, and never the server."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import structlog
+import trio
+
+log = structlog.get_logger(__name__)
+
+
+async def contain(
+    what: str,
+    async_fn: Callable[..., Awaitable[object]],
+    *args: object,
+    task_status: trio.TaskStatus[Any] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run *async_fn* so that its bugs end it and nothing around it.
+
+    Used in two places only, around a participant and around a room. Errors
+    before ``task_status.started()`` belong to the caller and pass through.
+    """
+    status = _Status(task_status)
+    try:
+        await async_fn(*args, task_status=status)
+    except Exception:
+        if not status.called:
+            raise
+        log.exception("crashed and was removed", what=what)
+
+
+@attrs.define
+class _Status:
+    """A task status that remembers whether it was called."""
+
+    _outer: trio.TaskStatus[Any]
+    called: bool = False
+
+    def started(self, value: object = None) -> None:
+        self.called = True
+        self._outer.started(value)
