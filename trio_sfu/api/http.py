@@ -1,0 +1,499 @@
+"""HTTP/1.1 on Trio: one port, a table of routes, and nobody who can hold us up.
+
+h11 knows the protocol; here is what it needs around it: bytes from a stream, a
+deadline for everything that the other side could drag out, a limit for everything
+that it could heap up. A connection is a task; what goes wrong in it ends it and
+nothing else. The table of routes says what we are: this module does not know.
+
+    bytes -> h11 -> Request -> route -> Response -> h11 -> bytes     again, on the same connection
+                               socket route -> accept() -> a WebSocket has the stream from here on
+
+What a stranger can try, and what it gets them:
+
+    says nothing, or one byte a minute    closed after HEAD_SECONDS
+    sends a head without end              431 at HEAD_LIMIT
+    sends a body without end              413 at BODY_LIMIT; all bodies together have a limit too
+    never reads what we send              closed after SEND_SECONDS
+    opens connections without end         503 above the limit, at the price of a greeting
+    sends what is no HTTP                 400, and closed
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from email.utils import formatdate
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import parse_qsl, unquote
+
+import attrs
+import h11
+import structlog
+import trio
+
+from trio_sfu import __version__
+from trio_sfu.api.websocket import WebSocket, open_websocket, refuse_handshake
+
+HEAD_LIMIT: Final = 64 * 1024
+"""Bytes of a request's head. LiveKit's clients put a token and, on `/rtc/v1`, a whole
+first offer into the URL: some 10 KiB of it, compressed."""
+BODY_LIMIT: Final = 10 * 1024 * 1024
+"""Bytes of a request's body; LiveKit's limit."""
+BODIES_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of all bodies that are being read or answered at one time."""
+CONNECTION_LIMIT: Final = 4096
+"""Connections at one time, WebSockets among them: more than one core has clients for."""
+HEAD_SECONDS: Final = 10.0
+"""From the first byte we wait for to the head's last: nobody types a head."""
+IDLE_SECONDS: Final = 60.0
+"""Between two requests on one connection; browsers give up at about the same time."""
+BODY_SECONDS: Final = 30.0
+SEND_SECONDS: Final = 30.0
+LINGER_SECONDS: Final = 1.0
+"""How long we go on reading after a last answer: a stream closed over unread bytes is
+reset, and the reset may overtake the answer."""
+PARAMETERS_LIMIT: Final = 100
+"""Parameters in one query; LiveKit's clients send some twenty."""
+CHUNK: Final = 65536
+
+METHODS: Final = ("OPTIONS", "HEAD", "GET", "POST", "PATCH", "DELETE")
+"""What any page of any origin may use (LiveKit's list)."""
+PREFLIGHT_SECONDS: Final = 86400
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """A request whose head, and body if its route takes one, came whole."""
+
+    method: str
+    path: str
+    """Decoded; begins with exactly one slash."""
+    query: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """Tokens travel here, so it has no repr. Of a repeated name the first counts."""
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    """By lower-case name; of a repeated name all, joined with commas."""
+    body: bytes = attrs.field(default=b"", repr=False)
+    client: str = ""
+    """The address it came from, as the proxy in front of us says or as we see it."""
+
+
+@attrs.frozen
+class Response:
+    """An answer; what every answer carries is put in where it is sent."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "text/plain; charset=utf-8"
+    headers: Mapping[str, str] = attrs.Factory(dict)
+
+
+def text(status: int, words: str) -> Response:
+    """An answer for people: LiveKit's clients show what an error says."""
+    return Response(status, words.encode("utf-8", "replace"))
+
+
+Accept = Callable[[], Awaitable[WebSocket]]
+"""Answers 101 and gives the WebSocket. Raises `ConnectionClosed` if nobody is there any more."""
+
+
+@attrs.frozen
+class Route:
+    """Answers requests. An exception becomes a 500 and a line in the log."""
+
+    answer: Callable[[Request], Awaitable[Response]]
+    methods: frozenset[str] = frozenset({"GET"})
+    """HEAD comes with GET, OPTIONS with everything."""
+    takes_body: bool = False
+
+
+@attrs.frozen
+class SocketRoute:
+    """Holds a conversation over a WebSocket, or refuses to: then it returns a response.
+
+    Called only with a valid handshake; to everything else this path does not exist, as
+    with LiveKit.
+    """
+
+    converse: Callable[[Request, Accept], Awaitable[Response | None]]
+
+
+Routes = Mapping[str, Route | SocketRoute]
+"""By path. A path that ends with a slash stands for all below it, the longest one first."""
+
+
+@attrs.define
+class Counters:
+    """What the front door has seen."""
+
+    connections: int = 0
+    """Open now."""
+    bodies: int = 0
+    """Bytes held now."""
+    refused: int = 0
+    malformed: int = 0
+    too_slow: int = 0
+    failed: int = 0
+
+
+class FrontDoor:
+    """Serves *routes* to every connection it is given, up to a limit of them."""
+
+    def __init__(self, routes: Routes, connection_limit: int = CONNECTION_LIMIT) -> None:
+        self.counters = Counters()
+        self._routes = routes
+        self._connection_limit = connection_limit
+
+    async def serve(
+        self,
+        listeners: list[trio.SocketListener],
+        task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Until cancelled. Connections end with it."""
+
+        async def greet(stream: trio.SocketStream) -> None:
+            await self.greet(stream)
+
+        async with trio.open_nursery() as nursery:
+            await trio.serve_listeners(
+                greet, listeners, handler_nursery=nursery, task_status=task_status
+            )
+
+    async def greet(self, stream: trio.abc.HalfCloseableStream) -> None:
+        """One connection, from its first byte to its last. Raises `Cancelled` only."""
+        try:
+            if self.counters.connections >= self._connection_limit:
+                self.counters.refused += 1
+                await _turn_away(stream)
+                return
+            self.counters.connections += 1
+            try:
+                await _Connection(stream, self._routes, self.counters).run()
+            finally:
+                self.counters.connections -= 1
+        except Exception:
+            self.counters.failed += 1
+            log.exception("a connection crashed and was closed")
+        finally:
+            await trio.aclose_forcefully(stream)
+
+
+async def _turn_away(stream: trio.abc.HalfCloseableStream) -> None:
+    with trio.move_on_after(LINGER_SECONDS):
+        try:
+            await stream.send_all(
+                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
+                b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+            )
+            await _linger(stream)
+        except trio.BrokenResourceError:
+            pass
+
+
+class _TooMuch(Exception):  # noqa: N818 - an answer
+    """The body is larger than may be (413) or than there is room for (503)."""
+
+    def __init__(self, status: HTTPStatus) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _Connection:
+    """What h11 and the stream say to each other, for one connection."""
+
+    def __init__(
+        self, stream: trio.abc.HalfCloseableStream, routes: Routes, counters: Counters
+    ) -> None:
+        self._stream = stream
+        self._routes = routes
+        self._counters = counters
+        self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+        self._peer = _peer_address(stream)
+
+    async def run(self) -> None:
+        """Answer requests as long as both sides keep the connection."""
+        idle = HEAD_SECONDS
+        try:
+            while (head := await self._receive_head(idle)) is not None:
+                if await self._answer(head):
+                    return  # it was a WebSocket, and is over
+                if {self._h11.our_state, self._h11.their_state} != {h11.DONE}:
+                    break
+                self._h11.start_next_cycle()
+                idle = IDLE_SECONDS
+        except h11.RemoteProtocolError as error:
+            self._counters.malformed += 1
+            await self._say_last(text(error.error_status_hint, f"{error}\n"))
+        except trio.TooSlowError:
+            self._counters.too_slow += 1
+            await self._say_last(text(408, "too slow\n"))
+        except trio.BrokenResourceError:
+            return
+        await _linger(self._stream)
+
+    # Hearing
+
+    async def _receive_head(self, idle: float) -> h11.Request | None:
+        """None once the other side has closed, or said nothing for *idle* seconds."""
+        event = self._h11.next_event()
+        if event is h11.NEED_DATA:
+            with trio.move_on_after(idle):
+                event = await self._receive()
+        if event is h11.NEED_DATA:
+            untouched = self._h11.trailing_data[0] == b""
+            if untouched:
+                return None
+            with trio.fail_after(HEAD_SECONDS):
+                while event is h11.NEED_DATA:
+                    event = await self._receive()
+        return event if isinstance(event, h11.Request) else None
+
+    async def _receive(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """More bytes, and the event that they complete, if they do."""
+        self._h11.receive_data(bytes(await self._stream.receive_some(CHUNK)))
+        return self._h11.next_event()
+
+    async def _receive_body(self, head: h11.Request, chunks: list[bytes] | None) -> None:
+        """To the body's end. Counts what is put into *chunks*; None throws it away."""
+        announced = int(dict(head.headers).get(b"content-length", b"0"))
+        if announced > BODY_LIMIT:
+            raise _TooMuch(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        if self._h11.they_are_waiting_for_100_continue:
+            await self._send(h11.InformationalResponse(status_code=100, headers=[]))
+        size = 0
+        with trio.fail_after(BODY_SECONDS):
+            while not isinstance(event := self._h11.next_event(), h11.EndOfMessage):
+                if event is h11.NEED_DATA:
+                    self._h11.receive_data(bytes(await self._stream.receive_some(CHUNK)))
+                    continue
+                assert isinstance(event, h11.Data), event
+                size += len(event.data)
+                if size > BODY_LIMIT:
+                    raise _TooMuch(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                if chunks is not None:
+                    if self._counters.bodies + len(event.data) > BODIES_LIMIT:
+                        raise _TooMuch(HTTPStatus.SERVICE_UNAVAILABLE)
+                    chunks.append(bytes(event.data))
+                    self._counters.bodies += len(event.data)
+
+    @contextmanager
+    def _body(self) -> Iterator[list[bytes]]:
+        """Chunks that are counted as held until the answer was sent."""
+        chunks: list[bytes] = []
+        try:
+            yield chunks
+        finally:
+            self._counters.bodies -= sum(map(len, chunks))
+
+    # Answering
+
+    async def _answer(self, head: h11.Request) -> bool:
+        """Whether the connection became a WebSocket; those do not come back."""
+        try:
+            request = _request(head, self._peer)
+        except ValueError as error:
+            await self._respond(head, text(400, f"{error}\n"))
+            return False
+        route = find_route(self._routes, request.path)
+        with self._body() as chunks:
+            takes_body = isinstance(route, Route) and route.takes_body
+            try:
+                await self._receive_body(head, chunks if takes_body else None)
+            except _TooMuch as error:
+                response: Response | None = text(int(error.status), f"{error.status.phrase}\n")
+            else:
+                request = attrs.evolve(request, body=b"".join(chunks))
+                if isinstance(route, SocketRoute) and request.method != "OPTIONS":
+                    response = await self._ask_socket_route(route, request, head)
+                else:
+                    response = await self._ask(route, request)
+            if response is not None:
+                await self._respond(head, response)
+        log.debug(
+            "request",
+            method=request.method,
+            path=request.path,
+            status=response.status if response is not None else 101,
+            client=request.client,
+        )
+        return response is None
+
+    async def _ask(self, route: Route | SocketRoute | None, request: Request) -> Response:
+        if route is None:
+            return text(404, "404 page not found\n")
+        methods = route.methods if isinstance(route, Route) else frozenset({"GET"})
+        allowed = sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
+        if request.method == "OPTIONS":
+            return _preflight(request, allowed)
+        if request.method not in allowed or not isinstance(route, Route):
+            return attrs.evolve(
+                text(405, "method not allowed\n"), headers={"Allow": ", ".join(allowed)}
+            )
+        try:
+            return await route.answer(request)
+        except Exception:
+            return self._failed(request)
+
+    async def _ask_socket_route(
+        self, route: SocketRoute, request: Request, head: h11.Request
+    ) -> Response | None:
+        """None once the stream has been a WebSocket, which then is over."""
+        if (refusal := refuse_handshake(request.method, head.headers)) is not None:
+            status, words, headers = refusal
+            return attrs.evolve(text(status, words), headers=headers)
+        accepted = False
+        response: Response | None
+        async with trio.open_nursery() as nursery:
+
+            async def accept() -> WebSocket:
+                nonlocal accepted
+                accepted = True
+                leftover, _ = self._h11.trailing_data
+                key = request.headers["sec-websocket-key"].encode()
+                return await open_websocket(nursery, self._stream, key, leftover)
+
+            try:
+                response = await route.converse(request, accept)
+            except Exception:
+                response = self._failed(request)
+            nursery.cancel_scope.cancel()
+        return None if accepted else response
+
+    def _failed(self, request: Request) -> Response:
+        """A bug of ours, while its exception is being handled."""
+        self._counters.failed += 1
+        log.exception("answering a request failed", path=request.path)
+        return text(500, "internal error\n")
+
+    # Speaking
+
+    async def _respond(self, head: h11.Request, response: Response) -> None:
+        headers = {
+            "Date": formatdate(usegmt=True),
+            "Server": f"trio-sfu/{__version__}",
+            "Content-Type": response.content_type,
+            "Content-Length": str(len(response.body)),
+            "X-Content-Type-Options": "nosniff",
+            "Access-Control-Allow-Origin": "*",
+            "Access-Control-Expose-Headers": "*",
+            **response.headers,
+        }
+        if response.status == 204:
+            del headers["Content-Type"], headers["Content-Length"]
+        if self._h11.their_state is h11.SEND_BODY:
+            headers["Connection"] = "close"  # there is more of the request, unread
+        await self._send(
+            h11.Response(
+                status_code=response.status,
+                headers=[
+                    (name.encode(), value.encode("latin-1")) for name, value in headers.items()
+                ],
+                reason=HTTPStatus(response.status).phrase.encode(),
+            ),
+            *([] if head.method == b"HEAD" else [h11.Data(data=response.body)]),
+            h11.EndOfMessage(),
+        )
+
+    async def _say_last(self, response: Response) -> None:
+        """If an answer is still possible, this one; the connection is of no more use."""
+        if self._h11.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            return
+        goodbye = attrs.evolve(response, headers={"Connection": "close"})
+        with suppress(trio.BrokenResourceError, trio.TooSlowError):
+            await self._respond(h11.Request(method="GET", target="/", headers=_HOST), goodbye)
+
+    async def _send(self, *events: h11.Event) -> None:
+        data = b"".join(self._h11.send(event) or b"" for event in events)
+        with trio.fail_after(SEND_SECONDS):
+            await self._stream.send_all(data)
+
+
+_HOST: Final = [("Host", "-")]
+
+
+async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
+    """Say that we are done, and read for a moment what still comes, unseen."""
+    with trio.move_on_after(LINGER_SECONDS):
+        try:
+            await stream.send_eof()
+            while await stream.receive_some(CHUNK):
+                pass
+        except trio.BrokenResourceError:
+            pass
+
+
+def find_route(routes: Routes, path: str) -> Route | SocketRoute | None:
+    """The route of exactly *path*, or of the nearest folder above it that has one."""
+    while path not in routes:
+        path = path[: path.rstrip("/").rfind("/") + 1]
+        if path in ("", "/"):  # the root is a page, not the folder of everything
+            return None
+    return routes[path]
+
+
+def _request(head: h11.Request, peer: str) -> Request:
+    """Raises `ValueError` if its target cannot be read."""
+    target = head.target.decode("latin-1")
+    if target.lower().startswith(("http://", "https://")):  # a proxy's form, RFC 9112 section 3.2.2
+        target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
+    path, _, query = target.partition("?")
+    parameters: dict[str, str] = {}
+    for name, value in parse_qsl(
+        query, keep_blank_values=True, max_num_fields=PARAMETERS_LIMIT, errors="replace"
+    ):
+        parameters.setdefault(name, value)
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in head.headers:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Request(
+        method=head.method.decode("latin-1"),
+        # A server's address pasted with a slash at its end makes `//rtc`.
+        path="/" + unquote(path, errors="replace").lstrip("/"),
+        query=parameters,
+        headers=headers,
+        client=_client_address(headers) or peer,
+    )
+
+
+def _client_address(headers: Mapping[str, str]) -> str:
+    """What a proxy says, in LiveKit's order; empty if none of it is an address.
+
+    Anybody can write these headers, so nothing may be allowed because of them.
+    """
+    for name in "cf-connecting-ip", "x-forwarded-for", "x-real-ip":
+        address = headers.get(name, "").split(",")[0].strip()
+        if address:
+            try:
+                return str(ip_address(address))
+            except ValueError:
+                continue
+    return ""
+
+
+def _peer_address(stream: trio.abc.Stream) -> str:
+    if not isinstance(stream, trio.SocketStream):
+        return ""
+    try:
+        address = stream.socket.getpeername()
+    except OSError:  # gone before we looked
+        return ""
+    return str(address[0])
+
+
+def _preflight(request: Request, allowed: Sequence[str]) -> Response:
+    """A browser asks what a page may do (the Fetch standard, section 3.2): all of it.
+
+    The headers are named one by one, because a star does not stand for Authorization.
+    """
+    headers = {"Allow": ", ".join(allowed)}
+    if request.headers.get("access-control-request-method", "").upper() in METHODS:
+        headers |= {
+            "Access-Control-Allow-Methods": ", ".join(METHODS),
+            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
+            "Vary": "Access-Control-Request-Headers",
+        }
+        if wanted := request.headers.get("access-control-request-headers"):
+            headers["Access-Control-Allow-Headers"] = wanted
+    return Response(204, headers=headers)
