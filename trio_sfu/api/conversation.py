@@ -81,10 +81,10 @@ class Conversation:
                     nursery.start_soon(self._part, nursery, self._write(responses, first))
                     nursery.start_soon(self._part, nursery, self._write(pongs_out))
                     nursery.start_soon(self._part, nursery, self._ping())
-            except trio.Cancelled:  # the server stops
-                with trio.move_on_after(CLOSE_SECONDS, shield=True):
-                    await self._websocket.close(GOING_AWAY)
-                raise
+            finally:
+                if not self._endings:  # cancelled: the server stops
+                    with trio.move_on_after(CLOSE_SECONDS, shield=True):
+                        await self._websocket.close(GOING_AWAY)
             if self._endings[0] != GONE:
                 await self._websocket.close(*self._endings[0])
 
