@@ -12,7 +12,7 @@ import attrs
 
 from trio_sfu.errors import WireError
 from trio_sfu.sdp.attributes import Direction, Msid, Setup
-from trio_sfu.sdp.formats import AUDIO, DOWNSTREAM, MIMES, RID, UPSTREAM, VIDEO, Formats
+from trio_sfu.sdp.formats import AUDIO, DOWNSTREAM, MIMES, RID, RTX, UPSTREAM, VIDEO, Formats
 from trio_sfu.sdp.session import MediaSection, SessionDescription, Transport
 
 SCTP_PORT: Final = 5000
@@ -189,6 +189,25 @@ def accepted_rids(section: MediaSection) -> tuple[str, ...]:
     if section.simulcast is None:
         return ()
     return tuple(alternatives[0].rid for alternatives in section.simulcast.receive)
+
+
+def settle_sending(
+    sending: Sending | None, formats: Formats, section: MediaSection
+) -> Sending | None:
+    """*sending* as far as the peer's *section* lets it.
+
+    RTX and layers that the peer does not take are gone; None if *formats*, which
+    are agreed on, have none of its codecs.
+    """
+    taken = {format.mime for format in formats.values()}
+    if sending is None or taken.isdisjoint(sending.mimes):
+        return None
+    accepted = accepted_rids(section)
+    return attrs.evolve(
+        sending,
+        rtx_ssrc=sending.rtx_ssrc if RTX in taken else None,
+        rids=tuple(rid for rid in sending.rids if rid in accepted),
+    )
 
 
 def simulcast_rids(section: MediaSection) -> tuple[str, ...]:

@@ -9,8 +9,6 @@ one transport, so a section outside the BUNDLE group is refused.
 from collections.abc import Mapping
 from typing import Final
 
-import attrs
-
 from trio_sfu.sdp.agreement import (
     KINDS,
     SERVER,
@@ -21,10 +19,10 @@ from trio_sfu.sdp.agreement import (
     Role,
     SectionPlan,
     Sending,
-    accepted_rids,
     mid_of,
     offered_rids,
     read_data,
+    settle_sending,
     with_peers_part,
 )
 from trio_sfu.sdp.attributes import Direction, Encoding, ExtMap, Rid, Setup, Simulcast
@@ -169,7 +167,7 @@ def _agree(
         direction,
         formats=prefer(formats, _favourites(receiving, sending)),
         extensions={extension.uri: extension.id for extension in extensions},
-        sending=_with_accepted_rids(section, sending),
+        sending=settle_sending(sending, formats, section),
     )
     return with_peers_part(agreed, section) if receiving else agreed
 
@@ -192,7 +190,8 @@ def _sent(offered: Formats, sending: Sending | None) -> Formats:
         for payload_type, format in offered.items()
         if not is_high_profile(format)
     }
-    return select(modest, mimes)
+    sent = select(modest, mimes)
+    return sent if any(format.mime in sending.mimes for format in sent.values()) else {}
 
 
 def _favourites(receiving: Receiving | None, sending: Sending | None) -> tuple[str, ...]:
@@ -202,13 +201,6 @@ def _favourites(receiving: Receiving | None, sending: Sending | None) -> tuple[s
         favourites = (RED, OPUS) if receiving.red else ()
         favourites += (receiving.prefer,) if receiving.prefer else ()
     return favourites + (sending.mimes if sending is not None else ())
-
-
-def _with_accepted_rids(section: MediaSection, sending: Sending | None) -> Sending | None:
-    if sending is None or not sending.rids:
-        return sending
-    accepted = accepted_rids(section)
-    return attrs.evolve(sending, rids=tuple(rid for rid in sending.rids if rid in accepted))
 
 
 def _extensions(section: MediaSection, direction: Direction, role: Role) -> list[ExtMap]:
