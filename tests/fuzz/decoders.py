@@ -10,6 +10,7 @@ from typing import Final
 
 import attrs
 
+from tests.sdp import exchange
 from trio_sfu.rtp import extensions, packet, rtcp
 from trio_sfu.rtp.dependency import DependencyDescriptor
 from trio_sfu.rtp.payload import DESCRIBERS, red
@@ -78,4 +79,6 @@ DECODERS: Final[Mapping[str, Decoder]] = {
         for mime, describe in DESCRIBERS.items()
     },
     "payload audio/red": decoder(red.decode, "ef 0f0003 6f 616263 646566"),
+    "sdp offer": Decoder(exchange.answered, exchange.OFFERS),
+    "sdp answer": Decoder(exchange.accepted, exchange.ANSWERS),
 }

@@ -4,9 +4,9 @@ from hypothesis import strategies as st
 
 from tests.sdp.captures import NAMES, offer, text
 from trio_sfu.errors import WireError
-from trio_sfu.sdp.attributes import Direction, Encoding, ExtMap, Msid, Setup
+from trio_sfu.sdp.attributes import MAX_RIDS, Direction, Encoding, ExtMap, Msid, Setup
 from trio_sfu.sdp.lines import Line
-from trio_sfu.sdp.session import MAX_SECTIONS, Origin, SessionDescription
+from trio_sfu.sdp.session import MAX_SECTIONS, MAX_SSRCS, Origin, SessionDescription
 
 SMALL = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
 
@@ -106,6 +106,14 @@ BROKEN = [
     SMALL + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=ssrc:none cname:x\r\n",
     SMALL + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n" * 2,
     SMALL + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * (MAX_SECTIONS + 1),
+]
+
+
+AUDIO = "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n"
+BROKEN += [
+    SMALL + AUDIO + "".join(f"a=ssrc:{ssrc} cname:x\r\n" for ssrc in range(MAX_SSRCS + 1)),
+    SMALL + AUDIO + f"a=ssrc-group:FID {' '.join(map(str, range(MAX_SSRCS + 1)))}\r\n",
+    SMALL + AUDIO + "".join(f"a=rid:{rid} send\r\n" for rid in range(2 * MAX_RIDS + 1)),
 ]
 
 

@@ -34,6 +34,9 @@ from trio_sfu.sdp.lines import Line, number, parse_lines, render_lines
 MAX_SECTIONS: Final = 256
 """Media sections of one description: every one costs an answer its own section."""
 
+MAX_SSRCS: Final = 64
+"""SSRCs of one section. Three layers with RTX and FEC are nine; each costs a stream."""
+
 MAX_NUMBER: Final = (1 << 64) - 1
 
 MAX_CREDENTIAL: Final = 256
@@ -204,11 +207,17 @@ class MediaSection:
 
     @cached_property
     def ssrc_lines(self) -> tuple[SsrcLine, ...]:
-        return tuple(map(SsrcLine.parse, self.attributes.get("ssrc", ())))
+        lines = tuple(map(SsrcLine.parse, self.attributes.get("ssrc", ())))
+        if len({line.ssrc for line in lines}) > MAX_SSRCS:
+            raise WireError(f"more than {MAX_SSRCS} SSRCs in a section")
+        return lines
 
     @cached_property
     def ssrc_groups(self) -> tuple[SsrcGroup, ...]:
-        return tuple(map(SsrcGroup.parse, self.attributes.get("ssrc-group", ())))
+        groups = tuple(map(SsrcGroup.parse, self.attributes.get("ssrc-group", ())))
+        if sum(len(group.ssrcs) for group in groups) > MAX_SSRCS:
+            raise WireError(f"more than {MAX_SSRCS} SSRCs in the groups of a section")
+        return groups
 
     @cached_property
     def sctp_port(self) -> int | None:
