@@ -1,0 +1,188 @@
+from typing import Any
+
+import pytest
+
+from tests.sctp.pair import only, pair, payloads
+from tests.sim import Link, entropy
+from trio_sfu.sctp.association import AssociationLost, AssociationUp
+from trio_sfu.sctp.datachannel import (
+    MAX_MESSAGE_SENT,
+    ChannelAcknowledged,
+    ChannelClosed,
+    ChannelDrained,
+    ChannelMessage,
+    ChannelOpened,
+    DataChannels,
+)
+from trio_sfu.sctp.outbound import STREAM_BUFFER
+from trio_sfu.sctp.states import State
+
+
+def test_both_ends_start_and_both_come_up() -> None:
+    both = pair(up=False)
+    both.run(1.0)
+    assert both.client.take_events() == both.server.take_events() == [AssociationUp()]
+    assert both.client.state is both.server.state is State.ESTABLISHED
+
+
+def test_one_end_may_start_alone() -> None:
+    client = DataChannels(entropy(1), dtls_client=True)
+    server = DataChannels(entropy(2), dtls_client=False)
+    client.start(0.0)
+    for _ in range(2):
+        server.receive(client.take_datagrams(), 0.0)
+        client.receive(server.take_datagrams(), 0.0)
+    assert client.state is server.state is State.ESTABLISHED
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"ordered": False},
+        {"ordered": False, "max_retransmits": 0},
+        {"max_retransmits": 3, "protocol": "sub"},
+        {"max_lifetime": 0.25},
+    ],
+)
+def test_a_channel_opens_as_it_was_asked_for(options: dict[str, Any]) -> None:
+    both = pair()
+    stream = both.server.open("_lossy", **options, now=both.link.now)
+    assert not both.server.is_open(stream)
+    both.run(1.0)
+    expected: dict[str, Any] = {
+        "ordered": True,
+        "max_retransmits": None,
+        "max_lifetime": None,
+        "protocol": "",
+    }
+    assert both.client.take_events() == [ChannelOpened(stream, "_lossy", **{**expected, **options})]
+    assert both.server.take_events() == [ChannelAcknowledged(stream, "_lossy")]
+    assert both.client.is_open(stream) and both.server.is_open(stream)
+    assert both.client.label(stream) == both.server.label(stream) == "_lossy"
+
+
+def test_the_dtls_client_takes_even_ids_and_the_server_odd_ones() -> None:
+    both = pair()
+    assert [both.client.open("a", now=both.link.now) for _ in range(3)] == [0, 2, 4]
+    assert [both.server.open("b", now=both.link.now) for _ in range(3)] == [1, 3, 5]
+
+
+def test_a_channel_may_be_opened_and_used_before_the_association_is_up() -> None:
+    both = pair(up=False)
+    stream = both.server.open("_reliable", now=0.0)
+    assert both.server.send(stream, b"early", now=0.0)
+    both.run(1.0)
+    events = both.client.take_events()
+    assert payloads(events, stream) == [b"early"]
+    assert isinstance(events[1], ChannelOpened), "the channel comes before its first message"
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"\0", "grüße".encode(), bytes(MAX_MESSAGE_SENT)])
+@pytest.mark.parametrize("text", [False, True])
+def test_messages_keep_their_bytes_and_their_kind(data: bytes, text: bool) -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    assert both.client.send(stream, data, text=text, now=both.link.now)
+    both.run(2.0)
+    assert both.server.take_events()[1:] == [ChannelMessage(stream, data, text)]
+
+
+def test_the_answering_side_speaks_on_the_same_channel() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    both.run(1.0)
+    assert both.server.send(stream, b"back", now=both.link.now)
+    both.run(1.0)
+    assert payloads(both.client.take_events(), stream) == [b"back"]
+
+
+def test_what_is_too_large_is_refused_and_counted() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    assert not both.client.send(stream, bytes(MAX_MESSAGE_SENT + 1), now=both.link.now)
+    assert both.client.oversized_sends == 1
+    assert both.client.buffered(stream) < 100
+
+
+def test_a_full_buffer_says_so_and_says_when_it_has_room_again() -> None:
+    both = pair(Link(delay=0.02, rate=20_000_000))
+    stream = both.client.open("c", now=both.link.now)
+    sent = 0
+    while both.client.send(stream, bytes(16_384), now=both.link.now):
+        sent += 1
+    assert both.client.buffered(stream) <= STREAM_BUFFER < both.client.buffered(stream) + 16_384
+    other = both.client.open("d", now=both.link.now)
+    assert both.client.send(other, b"short", now=both.link.now), "one channel starves no other"
+    both.run(30.0)
+    assert only(ChannelDrained, both.client.take_events()) == [ChannelDrained(stream)]
+    assert len(payloads(both.server.take_events(), stream)) == sent
+    assert both.client.buffered_total == 0
+
+
+@pytest.mark.parametrize("closing", ["client", "server"])
+def test_closing_is_seen_by_both_ends_after_what_was_queued(closing: str) -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    both.run(1.0)
+    end = getattr(both, closing)
+    other = both.server if end is both.client else both.client
+    both.client.take_events(), both.server.take_events()
+    assert end.send(stream, bytes(50_000), now=both.link.now)
+    end.close(stream, both.link.now)
+    assert not end.send(stream, b"late", now=both.link.now)
+    both.run(2.0)
+    assert end.take_events() == [ChannelClosed(stream)]
+    assert other.take_events() == [
+        ChannelMessage(stream, bytes(50_000), False),
+        ChannelClosed(stream),
+    ]
+    assert not both.client.is_open(stream) and not both.server.is_open(stream)
+
+
+def test_a_closed_channels_id_is_used_again() -> None:
+    both = pair()
+    for word in (b"one", b"two"):
+        stream = both.client.open("c", now=both.link.now)
+        both.client.send(stream, word, now=both.link.now)
+        both.run(1.0)
+        both.client.close(stream, both.link.now)
+        both.run(1.0)
+        assert stream == 0
+        assert payloads(both.server.take_events(), stream) == [word]
+
+
+def test_a_channel_closed_by_both_at_once_closes_once() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    both.run(1.0)
+    both.client.take_events(), both.server.take_events()
+    both.client.close(stream, both.link.now)
+    both.server.close(stream, both.link.now)
+    both.run(2.0)
+    assert both.client.take_events() == both.server.take_events() == [ChannelClosed(stream)]
+
+
+def test_an_abort_closes_everything_at_both_ends() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    both.run(1.0)
+    both.client.take_events(), both.server.take_events()
+    both.client.abort(both.link.now, "enough")
+    both.run(1.0)
+    closed, lost = both.server.take_events()
+    assert closed == ChannelClosed(stream)
+    assert isinstance(lost, AssociationLost) and "aborted by the peer" in lost.reason
+    assert both.client.take_events()[0] == ChannelClosed(stream)
+    assert both.client.state is both.server.state is State.ENDED
+
+
+def test_a_shutdown_lets_everything_arrive_first() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    for _ in range(10):
+        both.client.send(stream, bytes(30_000), now=both.link.now)
+    both.client.shutdown(both.link.now)
+    both.run(5.0)
+    assert len(payloads(both.server.take_events(), stream)) == 10
+    assert both.client.state is both.server.state is State.ENDED
