@@ -18,7 +18,7 @@ that takes, so a flood costs little.
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import trio
@@ -38,6 +38,7 @@ _REQUEST: Final = 0x00
 """First byte of a Binding request (and of an indication); responses have 0x01."""
 
 Box = Mailbox[Any]
+K = TypeVar("K")
 
 
 @attrs.frozen
@@ -73,11 +74,9 @@ class Endpoint:
 
     def forget(self, mailbox: Box) -> None:
         """The owner of *mailbox* is gone."""
-        tables: tuple[dict[Any, Box], ...]
-        tables = (self._by_ufrag, self._by_address, self._by_transaction)
-        for table in tables:
-            for key in [key for key, box in table.items() if box is mailbox]:
-                del table[key]
+        _forget(self._by_ufrag, mailbox)
+        _forget(self._by_address, mailbox)
+        _forget(self._by_transaction, mailbox)
 
     def sender(self, mailbox: Box) -> Callable[[list[Datagram]], None]:
         """How the owner of *mailbox* sends. Answers to its STUN requests find it."""
@@ -154,3 +153,8 @@ class Endpoint:
             refused=sum(sock.refused for sock in self.sockets),
             overflowed=sum(sock.overflowed for sock in self.sockets),
         )
+
+
+def _forget(table: dict[K, Box], mailbox: Box) -> None:
+    for key in [key for key, box in table.items() if box is mailbox]:
+        del table[key]
