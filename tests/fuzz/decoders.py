@@ -11,6 +11,8 @@ from typing import Final
 import attrs
 
 from tests.sdp import exchange
+from trio_sfu.ice import stun
+from trio_sfu.ice.candidate import Candidate
 from trio_sfu.rtp import extensions, packet, rtcp
 from trio_sfu.rtp.dependency import DependencyDescriptor
 from trio_sfu.rtp.payload import DESCRIBERS, red
@@ -36,6 +38,24 @@ def read(decode: Callable[[Reader], object]) -> Callable[[bytes], object]:
 
 
 DECODERS: Final[Mapping[str, Decoder]] = {
+    "stun": decoder(
+        stun.Message.decode,
+        "0001 0058 2112a442 b7e7a701bc34d686fa87dfae 80220010 5354554e207465737420636c69656e74"
+        "00240004 6e0001ff 80290008 932ff9b151263b36 00060009 6576746a3a68367659202020"
+        "00080014 9aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a2 80280004 e57a3bcf",
+        "0101 000c 2112a442 b7e7a701bc34d686fa87dfae 00200008 0001a147e112a643",
+        "0111 0010 2112a442 b7e7a701bc34d686fa87dfae 00090004 00000414 000a0004 00260027",
+    ),
+    "ufrag of a check": decoder(
+        stun.ufrag_of, "0001 000c 2112a442 b7e7a701bc34d686fa87dfae 00060008 6576746a3a683676"
+    ),
+    "ice candidate": Decoder(
+        lambda data: Candidate.decode(data.decode("latin-1")),
+        (
+            b"candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host generation 0",
+            b"2 1 tcp 1 2001:db8::1 9 typ srflx raddr 192.0.2.1 rport 9 tcptype active",
+        ),
+    ),
     "rtp": decoder(
         packet.parse,
         "806f 0001 00000010 deadbeef 766f696365",
