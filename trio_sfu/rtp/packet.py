@@ -26,6 +26,7 @@ from typing import Final
 import attrs
 
 from trio_sfu.errors import WireError
+from trio_sfu.rtp.payload.frame import Frame
 
 HEADER: Final = struct.Struct("!BBHLL")
 _EXTENSION: Final = struct.Struct("!HH")
@@ -67,7 +68,7 @@ class RtpPacket:
     """The sequence number that never wraps, counted by the receive stream."""
     arrival: float = 0.0
     """When it came, in seconds on our clock."""
-    frame: object = None
+    frame: Frame | None = None
     """What the payload's own header says, see `trio_sfu.rtp.payload`; None for audio."""
 
 
