@@ -6,7 +6,7 @@ from trio_sfu.sdp.attributes import Fingerprint
 from trio_sfu.sdp.session import Origin, SessionDescription, Transport
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "sdp"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.sdp"))
+NAMES = sorted(path.stem for path in FOLDER.glob("*-offer.sdp"))
 
 OURS = Transport(
     "w0ab",

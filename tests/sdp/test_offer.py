@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sdp.captures import ORIGIN, OURS
+from tests.sdp.captures import ORIGIN, OURS, text
 from trio_sfu.errors import WireError
 from trio_sfu.sdp.agreement import CLIENT, Agreement, Receiving, SectionPlan, Sending
 from trio_sfu.sdp.answer import answer
@@ -329,6 +329,42 @@ def test_one_connection_has_sections_for_what_the_server_will_send() -> None:
     assert agreement["4"].direction is Direction.INACTIVE
     again = offerer.offer(THEIRS, (), {"video": 3})
     assert directions(again) == ["inactive", "recvonly", "recvonly", "recvonly", "recvonly"]
+
+
+def browser_answer(name: str) -> Agreement:
+    """What a browser answered to this very offer, when it was asked."""
+    offerer = Offerer(4711)
+    red = attrs.evolve(audio(1, RED), fallbacks=(OPUS,))
+    offerer.offer(OURS, (red, video(1, H264), video(2)))
+    return offerer.accept(SessionDescription.parse(text(name)))
+
+
+def test_chromiums_answer_is_understood() -> None:
+    agreement = browser_answer("chromium-156-answer")
+    assert agreement.setup is Setup.PASSIVE
+    assert [section.direction for section in agreement.sections] == [Direction.SENDONLY] * 3
+    sound, h264, vp8 = agreement.sections
+    assert sound.formats.keys() == {63, 111}
+    assert sound.formats[111].feedback == frozenset(), "a browser sends no NACK for Opus"
+    assert choose(h264.formats, H264, "packetization-mode=1;profile-level-id=42001f") == 102
+    assert vp8.formats[96].feedback == VIDEO_FEEDBACK
+    assert vp8.formats[97].repairs == 96
+    assert vp8.sending == video(2)
+    assert DEPENDENCY_DESCRIPTOR in vp8.extensions
+    assert agreement.data is not None
+    assert agreement.data.max_message_size == 65_535
+
+
+def test_firefoxs_answer_is_understood_though_it_has_neither_red_nor_h264() -> None:
+    agreement = browser_answer("firefox-153-answer")
+    sound, h264, vp8 = agreement.sections
+    assert sound.sending is not None
+    assert choose(sound.formats, RED) is None
+    assert choose(sound.formats, OPUS) == 111
+    assert h264.rejected
+    assert h264.sending is None
+    assert vp8.sending == video(2)
+    assert vp8.extensions.keys() == {MID, ABS_SEND_TIME, TRANSPORT_CC}
 
 
 WISHES = st.lists(st.sets(st.integers(0, 7), max_size=6), min_size=1, max_size=8)

@@ -39,6 +39,7 @@ from trio_sfu.sdp.formats import (
 from trio_sfu.sdp.lines import Line, attribute
 from trio_sfu.sdp.sections import (
     DATA_FORMAT,
+    ask_for_opus,
     candidate_lines,
     common_feedback,
     tune_opus,
@@ -158,7 +159,8 @@ def _agree(
     kept = {
         payload_type: offered[payload_type] for payload_type in offered if payload_type in taken
     }
-    formats = tune_opus(common_feedback(section.kind, kept), receiving, sending)
+    formats = ask_for_opus(common_feedback(section.kind, kept))
+    formats = dict(tune_opus(formats, receiving, sending))
     direction = Direction.of(sends=sending is not None, receives=receiving is not None)
     extensions = _extensions(section, direction, role)
     agreed = AgreedSection(

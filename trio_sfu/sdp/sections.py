@@ -20,6 +20,7 @@ from trio_sfu.sdp.attributes import (
     SsrcLine,
 )
 from trio_sfu.sdp.formats import (
+    AUDIO_FEEDBACK,
     FEEDBACK,
     FEEDBACK_ORDER,
     OPUS,
@@ -173,16 +174,23 @@ def ssrc_lines(sending: Sending) -> list[Line]:
 
 
 def common_feedback(kind: str, formats: Formats) -> dict[int, Format]:
-    """*formats* with the feedback that we take part in, and NACK for every Opus.
+    """*formats* with that part of their feedback that we know."""
+    return {
+        payload_type: attrs.evolve(format, feedback=format.feedback & FEEDBACK[kind])
+        for payload_type, format in formats.items()
+    }
 
-    LiveKit's clients answer NACKs for Opus although browsers do not offer it.
+
+def ask_for_opus(formats: Formats) -> dict[int, Format]:
+    """*formats* of an answer, with NACK for Opus though no browser offers it.
+
+    libwebrtc keeps sent packets for NACKs once the answer says so, and LiveKit's
+    server always does.
     """
     return {
-        payload_type: attrs.evolve(
-            format,
-            feedback=(format.feedback & FEEDBACK[kind])
-            | (frozenset({"nack"}) if format.mime == OPUS else frozenset()),
-        )
+        payload_type: attrs.evolve(format, feedback=format.feedback | AUDIO_FEEDBACK)
+        if format.mime == OPUS
+        else format
         for payload_type, format in formats.items()
     }
 
