@@ -59,8 +59,9 @@ MTU: Final = 1200
 FIRST_INTERVAL: Final = 0.1
 """Before the first repeat. RFC 6347 section 4.2.4.1 says one second, and that
 applications that wait for it may take less: browsers take 50 ms."""
-LONGEST_INTERVAL: Final = 2.0
-"""Intervals double up to here. The RFC's 60 s would leave a call silent for a minute."""
+LONGEST_INTERVAL: Final = 1.0
+"""Intervals double up to here. The RFC's 60 s would leave a call silent for a minute, and a
+repeat a second, of one datagram, congests nothing."""
 REPEAT_GAP: Final = 0.05
 """A peer that repeats itself in many datagrams gets one repeat for all of them."""
 HANDSHAKE_TIME: Final = 60.0
@@ -187,7 +188,7 @@ class DtlsConnection:
                 self._continue()
         if self._repeat_asked:
             self._repeat_asked = False
-            if now >= self._flight_sent + REPEAT_GAP:
+            if self._flight and now >= self._flight_sent + REPEAT_GAP:
                 self._send_flight()
                 self._arm_repeat()
 
@@ -348,7 +349,7 @@ class DtlsConnection:
         self.drops[Drop.STALE_FRAGMENT] += 1
         answered = self._answered
         if fragment.sequence == answered and self._reassembly.expected == answered + 1:
-            self._repeat_asked = bool(self._flight)
+            self._repeat_asked = True
 
     # What follows from it.
 
@@ -421,6 +422,7 @@ class DtlsConnection:
         """Say *flight*, the answer to the peer's message *answered*."""
         self._flight, self._answered = flight, answered
         self._interval = FIRST_INTERVAL
+        self._repeat_asked = False
         self._send_flight()
         self._arm_repeat()
 

@@ -100,7 +100,10 @@ class ServerHandshake(Handshake):
             choice = self._choose(hello)
             if self._cookie_secret and cookie.good(self._cookie_secret, INSIDE, hello):
                 self.address_proven = True
-            elif self._flight_size(choice.group) > allowance:
+            elif self._flight_size(choice.group) > min(allowance, self._mtu):
+                # Of a flight in several datagrams a part may arrive, and GnuTLS then
+                # falls silent and leaves the repeats to us: they must not be rationed.
+                # One datagram arrives or does not, and who heard nothing asks again.
                 return [self._ask_for_cookie(hello)]
         return super().hear(message, allowance)
 
