@@ -206,6 +206,7 @@ def test_the_announced_codec_goes_first_or_alone() -> None:
     first = plan(Receiving(prefer=VP9), "1")
     assert list(first.formats)[:2] == [98, 99]
     assert 96 in first.formats
+    assert plan(Receiving(prefer="video/vp9"), "1") == first, "as clients announce it"
     alone = plan(Receiving(prefer=VP9, only=True), "1")
     assert list(alone.formats) == [98, 99]
     assert plan(Receiving(mimes=(VP8,), prefer="video/H265", only=True), "1").formats.keys() == {

@@ -22,13 +22,13 @@ from trio_sfu.sdp.formats import (
     choose,
     flavour,
     h264_profile,
+    identity,
     is_high_profile,
     offered_formats,
     parse_parameters,
     prefer,
     read_formats,
     repair_for,
-    same_codec,
     select,
     with_parameter,
 )
@@ -36,6 +36,10 @@ from trio_sfu.sdp.lines import attribute
 
 CHROMIUM = read_formats(offer("chromium-156-offer").by_mid["1"])
 CHROMIUM_AUDIO = read_formats(offer("chromium-156-offer").by_mid["0"])
+
+
+def same_codec(a: Format, b: Format) -> bool:
+    return identity(a) == identity(b)
 
 
 def h264(parameters: str) -> Format:

@@ -5,14 +5,14 @@
 `trio_sfu.sdp.sections`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
 
 from trio_sfu.errors import WireError
 from trio_sfu.sdp.attributes import Direction, Msid, Setup
-from trio_sfu.sdp.formats import AUDIO, DOWNSTREAM, MIMES, RID, RTX, UPSTREAM, VIDEO, Formats
+from trio_sfu.sdp.formats import AUDIO, DOWNSTREAM, MIMES, RID, RTX, UPSTREAM, VIDEO, Formats, spell
 from trio_sfu.sdp.session import MediaSection, SessionDescription, Transport
 
 SCTP_PORT: Final = 5000
@@ -37,13 +37,17 @@ SERVER: Final = Role(receives=UPSTREAM, sends=DOWNSTREAM)
 CLIENT: Final = Role(receives=DOWNSTREAM, sends=UPSTREAM)
 
 
+def _spell_all(mimes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(map(spell, mimes))
+
+
 @attrs.frozen
 class Receiving:
     """How we want to get what the peer sends in a section."""
 
-    mimes: tuple[str, ...] = MIMES
+    mimes: tuple[str, ...] = attrs.field(default=MIMES, converter=_spell_all)
     """Codecs that we take."""
-    prefer: str | None = None
+    prefer: str | None = attrs.field(default=None, converter=attrs.converters.optional(spell))
     """The codec that was announced for this track: it goes first, so the peer takes it."""
     only: bool = False
     """Take no other than *prefer* (Firefox on Linux and Android chooses otherwise)."""
@@ -64,12 +68,13 @@ class Sending:
     track_id: str
     """What the peer will call the track; the same id is never sent twice at once."""
     cname: str
-    mime: str
+    mime: str = attrs.field(converter=spell)
     ssrc: int | None = None
     """None where only rids tell the encodings (a client's simulcast)."""
     rtx_ssrc: int | None = None
-    fallbacks: tuple[str, ...] = ()
-    """Other codecs that this track comes in, should the peer not take the first."""
+    fallbacks: tuple[str, ...] = attrs.field(default=(), converter=_spell_all)
+    """Other codecs that this track comes in, should the peer not take the first: Opus for
+    RED, a backup codec for VP9."""
     rids: tuple[str, ...] = ()
     """Simulcast layers, lowest first."""
     stereo: bool = False

@@ -36,6 +36,11 @@ MIMES: Final = (OPUS, RED, PCMU, PCMA, VP8, H264, VP9, AV1)
 _SPELLING: Final = {mime.lower(): mime for mime in (*MIMES, RTX, "video/H265")}
 
 
+def spell(mime: str) -> str:
+    """*mime* as LiveKit writes it, whatever the case: "video/vp8" is "video/VP8"."""
+    return _SPELLING.get(mime.lower(), mime)
+
+
 @attrs.frozen
 class Format:
     """What one payload type stands for (the fields of `trio_sfu.peer.media.Format`)."""
@@ -170,8 +175,7 @@ def read_formats(section: MediaSection) -> dict[int, Format]:
         if rtp_map is None:
             continue
         parameters = section.parameters.get(payload_type, "")
-        mime = f"{section.kind}/{rtp_map.name}"
-        mime = _SPELLING.get(mime.lower(), mime)
+        mime = spell(f"{section.kind}/{rtp_map.name}")
         found[payload_type] = Format(
             mime,
             rtp_map.clock_rate,
@@ -234,14 +238,12 @@ def is_high_profile(format: Format) -> bool:
     )
 
 
-def same_codec(a: Format, b: Format) -> bool:
-    """Whether packets of *a* are packets of *b*, but for the payload type."""
-    return (
-        a.mime == b.mime
-        and a.clock_rate == b.clock_rate
-        and a.channels == b.channels
-        and flavour(a) == flavour(b)
-    )
+def identity(format: Format) -> object:
+    """Equal for two formats whose packets are the same but for the payload type."""
+    return format.mime, format.clock_rate, format.channels, flavour(format)
+
+
+_KNOWN: Final = frozenset(map(identity, CODECS.values()))
 
 
 def select(offered: Formats, mimes: Collection[str]) -> dict[int, Format]:
@@ -256,9 +258,7 @@ def select(offered: Formats, mimes: Collection[str]) -> dict[int, Format]:
         if format.mime in mimes and format.mime != RTX
     }
     known = {
-        payload_type: format
-        for payload_type, format in named.items()
-        if any(same_codec(format, codec) for codec in CODECS.values())
+        payload_type: format for payload_type, format in named.items() if identity(format) in _KNOWN
     }
     known_mimes = {format.mime for format in known.values()}
     taken = {
@@ -308,6 +308,7 @@ def choose(formats: Formats, mime: str, parameters: str = "") -> int | None:
     With the publisher's *parameters*, of several flavours the same one; else for
     H264 one of the same packetization mode; else the first of that name.
     """
+    mime = spell(mime)
     candidates = [
         (payload_type, format) for payload_type, format in formats.items() if format.mime == mime
     ]
