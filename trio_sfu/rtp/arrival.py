@@ -1,0 +1,94 @@
+"""When each packet of a transport arrived, told to its sender (transport-wide feedback).
+
+The sender numbers all packets that leave over one transport, whatever their
+stream, in a header extension (draft-holmer-rmcat-transport-wide-cc-extensions-01).
+Here the arrival of each number is written down, and now and then sent back; what
+follows from it, how much the path carries, the sender works out alone.
+
+How often? Each message costs bandwidth and a wake-up, each delay makes the sender
+slower to notice that a queue grows. We follow LiveKit (a message of some weight
+every 100 ms, sooner when a picture ends, at once when very much has come), with a
+bound that it lacks: what little there is leaves after 250 ms, the longest interval
+of libwebrtc, or a peer that sends sound only would hear nothing for seconds.
+"""
+
+import math
+from typing import Final
+
+import attrs
+
+from trio_sfu.rtp.twcc import TransportFeedback, feedback
+from trio_sfu.sequence import Unwrapper
+
+INTERVAL: Final = 0.100
+AFTER_PICTURE: Final = 0.050
+IDLE_INTERVAL: Final = 0.250
+WORTH_SENDING: Final = 20
+"""Fewer arrivals than this wait for `IDLE_INTERVAL`."""
+PRESSING: Final = 100
+"""With more arrivals than this nothing is waited for."""
+
+IN_ONE_MESSAGE: Final = 300
+"""Arrivals; at most 2 bytes each and a little, so that a message stays below 1200 bytes."""
+
+LONGEST_GAP: Final = 8192
+"""Numbers that may be missing between two messages and are told as lost. What jumps
+further is a sender that began anew."""
+
+
+class ArrivalRecorder:
+    """Takes notes for one transport and hands out feedback.
+
+    *sender_ssrc* is ours, and goes into every message.
+    """
+
+    def __init__(self, sender_ssrc: int) -> None:
+        self._sender_ssrc = sender_ssrc
+        self._unwrap = Unwrapper().unwrap
+        self._arrivals: dict[int, float] = {}
+        self._since = math.inf
+        """When the oldest of them arrived, by our notes."""
+        self._next: int | None = None
+        """The first number that no message has spoken of."""
+        self._messages = 0
+        self._media_ssrc = 0
+        self.deadline = math.inf
+        """When there is feedback to be taken."""
+
+    def record(self, sequence: int, ssrc: int, marker: bool, now: float) -> None:
+        """A packet came, numbered *sequence* (16 bits); *marker* if it ends a picture."""
+        arrivals = self._arrivals
+        arrivals.setdefault(self._unwrap(sequence), now)
+        held = len(arrivals)
+        if held == 1:
+            self._since, self._media_ssrc = now, ssrc
+            self.deadline = now + IDLE_INTERVAL
+        elif held > WORTH_SENDING:
+            pause = AFTER_PICTURE if marker else INTERVAL
+            self.deadline = min(self.deadline, self._since + pause)
+            if held > PRESSING:
+                self.deadline = now
+
+    def take(self, now: float) -> list[TransportFeedback]:
+        """The messages that are due: mostly none or one."""
+        if now < self.deadline:
+            return []
+        arrivals = sorted(self._arrivals.items())
+        self._arrivals, self.deadline = {}, math.inf
+        messages: list[TransportFeedback] = []
+        for start in range(0, len(arrivals), IN_ONE_MESSAGE):
+            part = arrivals[start : start + IN_ONE_MESSAGE]
+            made = feedback(self._sender_ssrc, self._media_ssrc, self._messages & 0xFF, part)
+            self._messages += len(made)
+            made[0] = self._with_gap(made[0], part[0][0])
+            messages += made
+            self._next = part[-1][0] + 1
+        return messages
+
+    def _with_gap(self, message: TransportFeedback, first: int) -> TransportFeedback:
+        """Begin where the last message ended: what is missing in between was lost."""
+        gap = 0 if self._next is None else first - self._next
+        if not 0 < gap <= LONGEST_GAP:
+            return message
+        base = (message.base - gap) & 0xFFFF
+        return attrs.evolve(message, base=base, count=message.count + gap)
