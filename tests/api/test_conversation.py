@@ -97,7 +97,7 @@ def talk(
     return talk
 
 
-async def test_requests_and_responses_pass_in_order(talk) -> None:
+async def test_requests_and_responses_pass_in_order(autojump_clock, talk) -> None:
     alice = await talk()
     for number in range(5):
         await alice.say(SignalRequest(mute={"sid": f"TR_{number}"}))
@@ -106,7 +106,7 @@ async def test_requests_and_responses_pass_in_order(talk) -> None:
     assert [(await alice.hear()).pong for _ in range(5)] == [0, 1, 2, 3, 4]
 
 
-async def test_pings_are_answered_although_the_session_does_nothing(talk) -> None:
+async def test_pings_are_answered_although_the_session_does_nothing(autojump_clock, talk) -> None:
     alice = await talk()
     await alice.say(SignalRequest(ping=5))
     assert (await alice.hear()).pong == NOW * 1000
@@ -116,7 +116,7 @@ async def test_pings_are_answered_although_the_session_does_nothing(talk) -> Non
     assert alice.requests.statistics().current_buffer_used == 0
 
 
-async def test_who_speaks_json_is_answered_in_json_from_then_on(talk) -> None:
+async def test_who_speaks_json_is_answered_in_json_from_then_on(autojump_clock, talk) -> None:
     alice = await talk()
     await alice.client.send_message('{"mute": {"sid": "TR_x", "muted": true}, "newer": {}}')
     assert await alice.requests.receive() == MUTE
@@ -129,7 +129,7 @@ async def test_who_speaks_json_is_answered_in_json_from_then_on(talk) -> None:
 
 
 @pytest.mark.parametrize("message", [b"", SignalRequest(), "{}", '{"unheard_of": 1}'])
-async def test_requests_that_we_do_not_know_are_passed_over(talk, message) -> None:
+async def test_requests_that_we_do_not_know_are_passed_over(autojump_clock, talk, message) -> None:
     alice = await talk()
     if isinstance(message, SignalRequest):
         message = message.SerializeToString() + b"\xfa\x3f\x00"  # a field of the future
@@ -139,21 +139,21 @@ async def test_requests_that_we_do_not_know_are_passed_over(talk, message) -> No
 
 
 @pytest.mark.parametrize("message", [b"\xff", "", "no json", "[" * 100_000, '{"ping": "x"}'])
-async def test_what_is_no_request_ends_the_conversation(talk, message) -> None:
+async def test_what_is_no_request_ends_the_conversation(autojump_clock, talk, message) -> None:
     alice = await talk()
     await alice.client.send_message(message)
     assert await alice.wait_closed() == 1007
     await alice.wait_session_told()
 
 
-async def test_too_large_a_message_ends_the_conversation(talk) -> None:
+async def test_too_large_a_message_ends_the_conversation(autojump_clock, talk) -> None:
     alice = await talk()
     await alice.client.send_message(bytes(MESSAGE_LIMIT + 1))
     assert await alice.wait_closed() == 1009
     await alice.wait_session_told()
 
 
-async def test_a_client_that_closes_is_answered_and_the_session_told(talk) -> None:
+async def test_a_client_that_closes_is_answered_and_the_session_told(autojump_clock, talk) -> None:
     alice = await talk()
     await alice.client.aclose()
     await alice.wait_session_told()
@@ -161,13 +161,15 @@ async def test_a_client_that_closes_is_answered_and_the_session_told(talk) -> No
     assert alice.door.counters.connections == 0
 
 
-async def test_a_client_that_vanishes_is_noticed(talk) -> None:
+async def test_a_client_that_vanishes_is_noticed(autojump_clock, talk) -> None:
     alice = await talk()
     await trio.aclose_forcefully(alice.stream)
     await alice.wait_session_told()
 
 
-async def test_a_session_that_ends_says_its_last_words_before_the_close(talk) -> None:
+async def test_a_session_that_ends_says_its_last_words_before_the_close(
+    autojump_clock, talk
+) -> None:
     alice = await talk()
     for _ in range(RESPONSES_LIMIT):
         alice.responses.send_nowait(FIRST)
@@ -181,7 +183,7 @@ async def test_a_session_that_ends_says_its_last_words_before_the_close(talk) ->
         pass
 
 
-async def test_a_session_may_stop_listening_before_it_stops_speaking(talk) -> None:
+async def test_a_session_may_stop_listening_before_it_stops_speaking(autojump_clock, talk) -> None:
     alice = await talk()
     alice.requests.close()
     await alice.say(MUTE)
@@ -193,7 +195,9 @@ async def test_a_session_may_stop_listening_before_it_stops_speaking(talk) -> No
     assert await alice.wait_closed() == 1000
 
 
-async def test_more_requests_than_the_session_takes_end_the_conversation(talk) -> None:
+async def test_more_requests_than_the_session_takes_end_the_conversation(
+    autojump_clock, talk
+) -> None:
     alice = await talk()
     for _ in range(REQUESTS_LIMIT + 1):
         await alice.say(MUTE)
