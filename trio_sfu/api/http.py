@@ -425,11 +425,12 @@ async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
 
 def find_route(routes: Routes, path: str) -> Route | SocketRoute | None:
     """The route of exactly *path*, or of the nearest folder above it that has one."""
-    while path not in routes:
-        path = path[: path.rstrip("/").rfind("/") + 1]
-        if path in ("", "/"):  # the root is a page, not the folder of everything
-            return None
-    return routes[path]
+    if path in routes:
+        return routes[path]
+    # The root is a page, not the folder of everything.
+    folders = [name for name in routes if name.endswith("/") and name != "/"]
+    above = [name for name in folders if path.startswith(name)]
+    return routes[max(above, key=len)] if above else None
 
 
 def _request(head: h11.Request, peer: str) -> Request:

@@ -11,11 +11,13 @@ anything else in it is looked at. And nothing here puts a secret or a token into
 message, a log line or a repr: what is refused says *why*, not *what*.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Final, TypeGuard
 
 import attrs
 import jwt
+from jwt.algorithms import HMACAlgorithm
 
 from trio_sfu.room.grants import Grants, Kind, Source
 
@@ -85,7 +87,7 @@ def verify(token: str, keys: Mapping[str, str], now: float) -> Claims:
     if secret is None:
         raise InvalidToken(f"invalid API key: {_shown(issuer)}")
     try:
-        payload = jwt.decode(token, secret, algorithms=[ALGORITHM], options=_SIGNATURE_ONLY)
+        payload = _payload(_JWS.decode(token, secret, algorithms=[ALGORITHM]))
     except jwt.InvalidSignatureError:
         raise InvalidToken(
             f"invalid authorization token: the signature is not that of API key "
@@ -116,21 +118,36 @@ def sign(claims: Claims, api_key: str, secret: str, now: float, lifetime: float 
         "video": _written(claims.grants) if claims.grants is not None else None,
     }
     payload |= {name: value for name, value in optional.items() if value}
-    return jwt.encode(payload, secret, algorithm=ALGORITHM)
+    return _JWS.encode(
+        json.dumps(payload, separators=(",", ":")).encode(), secret, algorithm=ALGORITHM
+    )
 
 
-# PyJWT checks the form and the signature. Time is checked here: `now` is an argument,
-# and each refusal has its own words.
-_SIGNATURE_ONLY: Final[jwt.types.Options] = {
-    "verify_signature": True,
-    "verify_exp": False,
-    "verify_nbf": False,
-    "verify_iat": False,
-    "verify_aud": False,
-    "verify_iss": False,
-    "verify_sub": False,
-    "verify_jti": False,
-}
+class _Hs256(HMACAlgorithm):
+    """Takes secrets of any length.
+
+    `trio_sfu.settings` warns of short ones once; PyJWT would at each token, and
+    development mode's is short for good.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(HMACAlgorithm.SHA256)
+
+    def check_key_length(self, key: bytes) -> str | None:
+        return None
+
+
+# PyJWT checks the form and the signature, and here knows one algorithm: ours. Time is
+# checked below, because `now` is an argument and each refusal has its own words.
+_JWS: Final = jwt.PyJWS(algorithms=[])
+_JWS.register_algorithm(ALGORITHM, _Hs256())
+
+
+def _payload(data: bytes) -> Mapping[str, object]:
+    payload = json.loads(data)
+    if not isinstance(payload, dict):
+        raise ValueError("a token says an object")
+    return payload
 
 
 def _not_a_token() -> InvalidToken:
@@ -147,8 +164,9 @@ def _issuer(token: str) -> str:
     if len(token) > TOKEN_LIMIT:
         raise _not_a_token()
     try:
-        algorithm = jwt.get_unverified_header(token).get("alg")
-        payload = jwt.decode(token, options={**_SIGNATURE_ONLY, "verify_signature": False})
+        parts = _JWS.decode_complete(token, options={"verify_signature": False})
+        algorithm = parts["header"].get("alg")
+        payload = _payload(parts["payload"])
     except (jwt.InvalidTokenError, ValueError, RecursionError):
         raise _not_a_token() from None
     if algorithm != ALGORITHM:

@@ -1,0 +1,294 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trio_sfu.config import Config, ConfigError, Filter, RoomConfig, RtcConfig
+from trio_sfu.settings import INSTEAD, LATER, SECTIONS, SETTINGS, Flag, load, read_file
+
+SECRET = "a secret of more than thirty-two bytes"
+KEYS = f"keys: {{key: {SECRET}}}\n"
+
+
+def test_a_file_of_livekits_is_read() -> None:
+    config, warnings = load(
+        f"""
+        # as in LiveKit's own sample
+        port: 7990
+        bind_addresses: [192.0.2.1, "2001:db8::1"]
+        region: here
+        log_level: warn
+        logging:
+          json: true
+        keys:
+          key1: {SECRET}1
+          0123: {SECRET}2
+        rtc:
+          udp_port: 7000-7003
+          node_ip: 198.51.100.7
+          interfaces:
+            includes: [eth0]
+          ips:
+            excludes: [10.1.2.3/8, "fd00::/8"]
+          enable_loopback_candidate: yes
+        room:
+          auto_create: off
+          empty_timeout: 10
+          departure_timeout: 5
+        """,
+        "livekit.yaml",
+    )
+    assert config == Config(
+        keys={"key1": SECRET + "1", "0123": SECRET + "2"},
+        port=7990,
+        bind_addresses=("192.0.2.1", "2001:db8::1"),
+        region="here",
+        log_level="warn",
+        log_json=True,
+        rtc=RtcConfig(
+            udp_ports=(7000, 7001, 7002, 7003),
+            node_ip="198.51.100.7",
+            interfaces=Filter(includes=("eth0",)),
+            ips=Filter(excludes=("10.0.0.0/8", "fd00::/8")),
+            enable_loopback_candidate=True,
+        ),
+        room=RoomConfig(auto_create=False, empty_timeout=10, departure_timeout=5),
+    )
+    assert warnings == []
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    config, _ = load(KEYS + "rtc:\nroom:\nregion:\nredis:\n", "f")
+    assert config == Config(keys={"key": SECRET})
+
+
+@pytest.mark.parametrize("text", ["bind_addresses: ['']", "bind_addresses:\n- ''\n- 192.0.2.1"])
+def test_an_empty_address_is_all_of_them(text: str) -> None:
+    assert load(f"{KEYS}{text}", "f")[0].bind_addresses == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        # What is no YAML, and what is no mapping
+        ("a: b: c", "f:1: this is no YAML: mapping values are not allowed here"),
+        ("port: [1", "f:1: this is no YAML: expected ',' or ']', but got '<stream end>'"),
+        ("a\x00b", "f: this is no YAML: it has characters that YAML forbids"),
+        ("- port", "f:1: expected `key: value` lines, as in livekit.yaml"),
+        ("port", "f:1: expected `key: value` lines, as in livekit.yaml"),
+        # Unknown keys
+        ("\nprot: 7880", "f:2: unknown key prot: did you mean port?"),
+        ("udp_port: 7882", "f:1: unknown key udp_port: did you mean rtc.udp_port?"),
+        ("rtc: {udp_prot: 1}", "f:1: unknown key rtc.udp_prot: did you mean rtc.udp_port?"),
+        (
+            "rtc:\n  xyz:",
+            "f:2: unknown key rtc.xyz: take it away, or see README.md for what there is",
+        ),
+        ("? [a]\n: b", "f:1: unknown key ?: take it away, or see README.md for what there is"),
+        ("port: 1\nport: 2", "f:2: port is given twice: take one away"),
+        # Wrong types and values
+        ("port: seven", "f:1: port: expected a port (0 to 65535), got 'seven'"),
+        ("port: 65536", "f:1: port: expected a port (0 to 65535), got '65536'"),
+        ("port: -1", "f:1: port: expected a port (0 to 65535), got '-1'"),
+        ("port: 0x10", "f:1: port: expected a port (0 to 65535), got '0x10'"),
+        ("port: 12:30", "f:1: port: expected a port (0 to 65535), got '12:30'"),
+        ("port: ٣", "f:1: port: expected a port (0 to 65535), got '٣'"),
+        ("port: " + "9" * 100, f"f:1: port: expected a port (0 to 65535), got '{'9' * 80}'"),
+        ("port: [7880]", "f:1: port: expected a single value"),
+        ("region: {}", "f:1: region: expected a text"),
+        ("bind_addresses: 127.0.0.1", "f:1: bind_addresses: expected a list, got '127.0.0.1'"),
+        (
+            "bind_addresses: [localhost]",
+            "f:1: bind_addresses: expected an IP address, such as 192.0.2.1",
+        ),
+        (
+            "log_level: loud",
+            "f:1: log_level: expected one of debug, info, warn, error, got 'loud'",
+        ),
+        ("logging: {json: 1}", "f:1: logging.json: expected true or false, got '1'"),
+        ("rtc: 7882", "f:1: rtc: expected `key: value` lines, indented"),
+        (
+            "rtc:\n\n  udp_port: 5-1",
+            "f:3: rtc.udp_port: expected a port (0 to 65535) or a range of up to 64, such as "
+            "7882-7885, got '5-1'",
+        ),
+        (
+            "rtc: {udp_port: 1-65}",
+            "f:1: rtc.udp_port: expected a port (0 to 65535) or a range of up to 64, such as "
+            "7882-7885, got '1-65'",
+        ),
+        (
+            "rtc: {node_ip: example.org}",
+            "f:1: rtc.node_ip: expected an IP address, such as 192.0.2.1, got 'example.org'",
+        ),
+        (
+            "rtc: {ips: {includes: [ten]}}",
+            "f:1: rtc.ips.includes: expected networks, such as 10.0.0.0/8",
+        ),
+        (
+            "room: {empty_timeout: 5m}",
+            "f:1: room.empty_timeout: expected a whole number of seconds, such as 300, got '5m'",
+        ),
+        # Keys, without saying what they are
+        (
+            "keys: key:secret",
+            "f:1: keys: expected API keys with their secrets, as `key: secret` with a space "
+            "after the colon",
+        ),
+        (
+            "keys: {key: }",
+            "f:1: keys: expected API keys with their secrets, as `key: secret` with a space "
+            "after the colon",
+        ),
+        (
+            "keys: {key: [secret]}",
+            "f:1: keys: expected API keys with their secrets, as `key: secret` with a space "
+            "after the colon",
+        ),
+        (
+            "port: 7880",
+            "there are no API keys: to try things out run with --dev, else make a pair with "
+            "`trio-sfu generate-keys` and give it with --keys, --key-file or `keys:`",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(text, "f")
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("key", sorted(LATER))
+def test_what_livekit_knows_and_we_have_not_built_is_warned_of(key: str) -> None:
+    section, _, name = key.rpartition(".")
+    text = f"{section}: {{{name}: {{any: 1}}}}" if section else f"{name}: {{any: 1}}"
+    _, warnings = load(KEYS + text, "f")
+    (warning,) = warnings
+    assert warning.startswith(f"f:2: {key} is LiveKit's and not built here yet: it has no effect")
+    assert warning.endswith(INSTEAD.get(key, ""))
+
+
+def test_no_key_is_both_built_and_to_be_built() -> None:
+    assert not set(SETTINGS) & set(LATER)
+    assert {"rtc", "rtc.interfaces", "rtc.ips", "room", "logging"} == SECTIONS
+
+
+def test_flags_count_for_more_than_the_file() -> None:
+    flags = [
+        Flag("--port", "port", "1"),
+        Flag("--bind", "bind_addresses", ("192.0.2.1", "::1")),
+        Flag("--udp-port", "rtc.udp_port", "2"),
+        Flag("--keys", "keys", f"a: {SECRET}\nb: {SECRET}"),
+    ]
+    config, _ = load(KEYS + "port: 7\nregion: r\nrtc: {udp_port: 7, node_ip: '::1'}", "f", flags)
+    assert config == Config(
+        port=1,
+        bind_addresses=("192.0.2.1", "::1"),
+        region="r",
+        keys={"a": SECRET, "b": SECRET},
+        rtc=RtcConfig(udp_ports=(2,), node_ip="::1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        (Flag("--port", "port", "x"), "--port: expected a port (0 to 65535), got 'x'"),
+        (
+            Flag("--keys", "keys", "key:secret"),
+            "--keys: expected API keys with their secrets, as `key: secret` with a space after "
+            "the colon",
+        ),
+        (
+            Flag("--keys", "keys", "{"),
+            "--keys:1: this is no YAML: expected the node content, but found '<stream end>'",
+        ),
+        (
+            Flag("--bind", "bind_addresses", ("everywhere",)),
+            "--bind: expected an IP address, such as 192.0.2.1",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_flag_is_said_in_one_line(flag: Flag, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(flags=[flag])
+    assert str(raised.value) == message
+
+
+def test_development_needs_no_keys_and_takes_its_own() -> None:
+    assert load(development=True) == (Config.dev(), [])
+    assert load("development: true", "f") == (Config.dev(), [])
+    config, _ = load("keys: {a: b}\nlog_level: info", "f", development=True)
+    assert (config.keys, config.log_level, config.development) == ({"a": "b"}, "info", True)
+
+
+def test_a_short_secret_is_warned_of_but_not_shown() -> None:
+    _, warnings = load("keys: {key: sh0rt}", "f")
+    (warning,) = warnings
+    assert warning.startswith("the secret of API key key is short")
+    assert "sh0rt" not in warning
+
+
+def test_keys_come_from_a_file_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"a: {SECRET}\nb: {SECRET}\n")
+    file.chmod(0o640)
+    config, _ = load(f"key_file: {file}", "f")
+    assert config.keys == {"a": SECRET, "b": SECRET}
+    config, _ = load(
+        flags=[Flag("--key-file", "key_file", str(file)), Flag("--keys", "keys", "c: d")]
+    )
+    assert list(config.keys) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "message"),
+    [
+        (0o644, f"a: {SECRET}", "{}: everybody may read the key file: run `chmod o-rwx {}`"),
+        (0o602, f"a: {SECRET}", "{}: everybody may read the key file: run `chmod o-rwx {}`"),
+        (
+            0o600,
+            "nonsense",
+            "{}: expected API keys with their secrets, as `key: secret` with a space after the "
+            "colon",
+        ),
+        (0o600, "\udcff", "{}: the key file cannot be read: it is no text"),
+        (None, "", "{}: the key file cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_with_a_key_file_is_said(tmp_path: Path, mode, text, message) -> None:
+    file = tmp_path / "keys"
+    if mode is not None:
+        file.write_bytes(text.encode("utf-8", "surrogateescape"))
+        file.chmod(mode)
+    with pytest.raises(ConfigError) as raised:
+        load(f"key_file: {file}", "f")
+    assert str(raised.value) == message.replace("{}", str(file))
+
+
+def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="the configuration cannot be read: No such file"):
+        read_file(str(tmp_path / "none"))
+    (tmp_path / "f").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="the configuration is no text in UTF-8"):
+        read_file(str(tmp_path / "f"))
+
+
+@given(
+    st.text()
+    | st.recursive(
+        st.text(max_size=5),
+        lambda inner: (
+            st.dictionaries(st.sampled_from([*SETTINGS, *LATER, "rtc", "room"]), inner, max_size=3)
+            | st.lists(inner, max_size=2)
+        ),
+    ).map(repr)
+)
+def test_whatever_a_file_says_the_answer_is_a_config_or_one_line(text: str) -> None:
+    message = ""
+    try:
+        assert load(text, "f", development=True)[0].development
+    except ConfigError as error:
+        message = str(error)
+    assert "\n" not in message

@@ -1,0 +1,156 @@
+"""The whole server: sockets, the task tree, and how it ends.
+
+    serve
+      media           UDP, and the rooms with everybody in them; gives `connect`
+      front door      a task for each connection; calls `connect`
+      signals         (with `run` only) the first SIGINT or SIGTERM cancels all of it
+
+Sockets are bound before anything is started, so that a port that is taken is an error
+message and not half a server.
+"""
+
+import errno
+import gc
+import signal
+import time
+from functools import partial
+from typing import Final, Protocol
+
+import attrs
+import structlog
+import trio
+from livekit.protocol.rtc import SignalRequest, SignalResponse
+
+from trio_sfu import __version__
+from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, text
+from trio_sfu.api.page import PATH, Page
+from trio_sfu.api.rtc import Gate
+from trio_sfu.config import Config, cannot_bind
+from trio_sfu.signalling.join import Connect, JoinRequest, Refused
+
+BACKLOG: Final = 1024
+"""Connections that the kernel may hold for us: a room's worth that comes back at once."""
+
+EVERYWHERE: Final = ("0.0.0.0", "::")
+NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+log = structlog.get_logger(__name__)
+
+
+@attrs.frozen
+class Running:
+    """What `serve` reports once everybody can join."""
+
+    urls: tuple[str, ...]
+    """Where HTTP and WebSockets are served: "http://127.0.0.1:7880"."""
+
+
+class Media(Protocol):
+    """The rooms and what carries their media, as a task: starts with how to join one.
+
+    Raises `ConfigError` before that if a socket cannot be bound.
+    """
+
+    async def __call__(self, config: Config, *, task_status: trio.TaskStatus[Connect]) -> None: ...
+
+
+async def run_media(config: Config, *, task_status: trio.TaskStatus[Connect]) -> None:
+    """A server without rooms, yet."""
+
+    async def connect(
+        join: JoinRequest,
+        requests: trio.MemoryReceiveChannel[SignalRequest],
+        responses: trio.MemorySendChannel[SignalResponse],
+    ) -> None:
+        raise Refused(503, "this server has no rooms yet")
+
+    task_status.started(connect)
+    await trio.sleep_forever()
+
+
+async def serve(
+    config: Config,
+    *,
+    media: Media = run_media,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve until cancelled. Raises `ConfigError`, perhaps in a group, if it cannot begin."""
+    listeners = await open_listeners(config)
+    try:
+        async with trio.open_nursery() as nursery:
+            connect: Connect = await nursery.start(media, config)
+            await nursery.start(FrontDoor(routes(config, connect)).serve, listeners)
+            running = Running(tuple(map(_url, listeners)))
+            log.info("serving", version=__version__, urls=running.urls)
+            task_status.started(running)
+    finally:
+        _close(listeners)
+
+
+def routes(config: Config, connect: Connect) -> Routes:
+    """Everything that is served over HTTP."""
+    return {
+        "/": Route(_health),
+        **Gate(config.keys, connect, time.time).routes(),
+        **Page(config, time.time).routes(),
+    }
+
+
+async def _health(request: Request) -> Response:
+    return text(200, "OK")
+
+
+async def run(config: Config, *, media: Media = run_media) -> None:
+    """`serve` as a program: ends at the first signal, says where it can be visited."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_at_signal, nursery.cancel_scope)
+        running: Running = await nursery.start(partial(serve, config, media=media))
+        if config.development:
+            log.info(f"open {running.urls[0]}{PATH} in two browser tabs: that is a call")
+        # What lives now lives to the end: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
+
+
+async def _stop_at_signal(scope: trio.CancelScope) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            log.info("stopping", signal=signal.Signals(number).name)
+            scope.cancel()
+            return
+
+
+async def open_listeners(config: Config) -> list[trio.SocketListener]:
+    """TCP sockets for HTTP, all on one port. Raises `ConfigError`.
+
+    Of addresses that the operator did not name, those may be missing that this machine
+    does not have (IPv6, in many a container), as long as there is another.
+    """
+    hosts = config.bind_addresses or EVERYWHERE
+    named = hosts not in (EVERYWHERE, Config.dev().bind_addresses)
+    listeners: list[trio.SocketListener] = []
+    port = config.port
+    try:
+        for host in hosts:
+            try:
+                listeners += await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
+            except OSError as error:
+                if named or not listeners or error.errno not in NO_SUCH_ADDRESS:
+                    raise cannot_bind(error, "TCP", host, port, "--port") from None
+            port = listeners[0].socket.getsockname()[1]
+    except BaseException:
+        _close(listeners)
+        raise
+    return listeners
+
+
+def _close(listeners: list[trio.SocketListener]) -> None:
+    for listener in listeners:
+        listener.socket.close()
+
+
+def _url(listener: trio.SocketListener) -> str:
+    """Where somebody on this machine reaches it."""
+    host, port = listener.socket.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
