@@ -1,7 +1,9 @@
 import attrs
 
 from tests.peer.sections import RTX, TO_BOB, VOICE_TO_BOB, VP8
+from tests.sim import entropy
 from trio_sfu.peer.retransmit import ASKED_AT_ONCE, Retransmitter
+from trio_sfu.rtp import history
 from trio_sfu.rtp.packet import Outgoing, RtpPacket
 
 
@@ -38,3 +40,23 @@ def test_what_a_nack_may_ask_for_at_once_is_bounded() -> None:
     assert repeats.answer([*range(6, 6 + ASKED_AT_ONCE), 5], 0.0, 0.05) == []
     assert len(repeats.answer([5, 4], 0.0, 0.05)) == 1
     assert repeats.sent == 1
+
+
+def test_what_left_before_rtx_ended_is_not_repeated_with_other_extensions() -> None:
+    repeats = Retransmitter(TO_BOB, bytes)
+    repeats.remember(outgoing(5), b"an older packet of the same slot")
+    repeats.history.remember(outgoing(5 + history.VIDEO))
+    repeats.adopt(attrs.evolve(TO_BOB, rtx_ssrc=None))
+    assert repeats.answer([5 + history.VIDEO], 0.0, 0.05) == []
+
+
+def test_rtx_goes_on_through_a_negotiation_and_begins_anew_with_another_ssrc() -> None:
+    repeats, wrapped = Retransmitter(TO_BOB, entropy(1)), []
+    for section in (TO_BOB, attrs.evolve(TO_BOB), attrs.evolve(TO_BOB, rtx_ssrc=999)):
+        repeats.adopt(section)
+        repeats.history.remember(outgoing(5))
+        wrapped += [each for each, _ in repeats.answer([5], 0.0, 0.05)]
+    first, second, other = wrapped
+    assert (second.ssrc, second.sequence) == (first.ssrc, first.sequence + 1)
+    assert other.ssrc == 999
+    assert other.sequence != second.sequence + 1

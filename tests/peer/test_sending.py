@@ -239,7 +239,7 @@ def test_streams_that_end_are_said_goodbye_if_they_ever_began() -> None:
     sending = media()
     sending.send([outgoing(5)], 0.0)
     sending.take_rtcp(0.1)
-    assert sending.configure([VOICE_TO_BOB], 1.0) == [700, 701]
+    sending.configure([VOICE_TO_BOB], 1.0)
     assert sending.deadline == 1.0
     assert sending.take_rtcp(1.0) == [Bye((700,))]
     assert sending.deadline == math.inf
@@ -251,7 +251,7 @@ def test_streams_that_end_are_said_goodbye_if_they_ever_began() -> None:
 def test_a_stream_lives_through_a_negotiation() -> None:
     sending = media()
     sending.send([outgoing(5)], 0.0)
-    assert sending.configure([TO_BOB, VOICE_TO_BOB], 1.0) == []
+    sending.configure([TO_BOB, VOICE_TO_BOB], 1.0)
     heard(sending, Nack(9, 700, (5,)))
     assert len(sending.take_repeats()) == 1
     assert sending.statistics()["7"].packets == 1

@@ -9,7 +9,7 @@ from tests.peer import sections
 from tests.peer.sections import CAMERA, DECLARED, MICROPHONE, OPUS, RTX, SIMULCAST, VP8
 from trio_sfu import ntp
 from trio_sfu.peer.media import Format, ReceiveSection, StreamKey
-from trio_sfu.peer.streams import SSRCS_PER_SECTION, IncomingMedia, Unwanted
+from trio_sfu.peer.streams import SLEEPING, SSRCS_PER_SECTION, IncomingMedia, Unwanted
 from trio_sfu.rtp.feedback import Fir, Nack, Pli
 from trio_sfu.rtp.packet import Extensions, RtpPacket
 from trio_sfu.rtp.payload import Frame
@@ -193,18 +193,36 @@ def test_a_section_shows_so_many_ssrcs_and_no_more() -> None:
     assert accept(incoming, packet(1, 99, mid="1"))
 
 
-def test_streams_live_through_a_negotiation_and_go_with_their_section() -> None:
+def test_streams_live_through_a_negotiation() -> None:
     incoming = media()
     accept(incoming, packet(5, 50, mid="1"), packet(5, 60, mid="2", rid="q"))
-    accept(incoming, repair(9, 4, 61, mid="2", repaired="q"))
-    assert incoming.configure([CAMERA, SIMULCAST]) == []
+    incoming.configure([CAMERA, SIMULCAST])
     assert accept(incoming, packet(5, 50), packet(6, 50), packet(6, 60)) == {
         "1/": [6],
         "2/q": [6],
     }
-    assert incoming.configure([CAMERA]) == [60, 61]
-    assert accept(incoming, packet(7, 50)) == {"1/": [7]}
-    assert StreamKey("2", "q") not in incoming.statistics()
+
+
+def test_a_stream_sleeps_without_its_section_and_wakes_with_it() -> None:
+    incoming = media()
+    accept(incoming, packet(0xFFFF, 60, mid="2", rid="q"), packet(1, 60))
+    accept(incoming, repair(9, 4, 61, mid="2", repaired="q"))
+    incoming.configure([CAMERA])
+    assert accept(incoming, packet(2, 60), repair(10, 0, 61)) == {}
+    assert incoming.statistics() == {}
+    incoming.configure([CAMERA, SIMULCAST])
+    assert accept(incoming, packet(3, 60), repair(11, 0, 61)) == {"2/q": [0x10003, 0x10000]}
+
+
+def test_streams_that_sleep_are_bounded_and_the_oldest_go() -> None:
+    incoming = media()
+    for ssrc in range(100, 101 + SLEEPING):
+        incoming.configure([attrs.evolve(CAMERA, mid=str(ssrc))])
+        assert accept(incoming, packet(5, ssrc, mid=str(ssrc)))
+    incoming.configure([])
+    for ssrc, expected in ((100, {}), (101, {"101/": [6]})):
+        incoming.configure([attrs.evolve(CAMERA, mid=str(ssrc)), SIMULCAST])
+        assert accept(incoming, packet(6, ssrc)) == expected
 
 
 def test_what_is_missing_is_asked_for_where_nack_was_negotiated() -> None:

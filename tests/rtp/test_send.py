@@ -27,6 +27,13 @@ def test_an_aligned_stream_tells_the_sources_time() -> None:
     assert stream.report(10.0).rtp_timestamp == 49_000
 
 
+def test_a_late_packet_does_not_turn_back_the_clock() -> None:
+    stream = SendStream(7, 90_000, WALL)
+    stream.sent(packets=1, octets=100, timestamp=5, now=10.0)
+    stream.sent(packets=1, octets=100, timestamp=0xFFFFFFF0, now=10.4)
+    assert stream.report(10.5).rtp_timestamp == 45_005
+
+
 def test_two_reports_tell_the_round_trip() -> None:
     sender, receiver = SendStream(7, 90_000, WALL), ReceiveStream(7, 90_000)
     receiver.receive(RtpPacket(96, False, 1, 0, 7, {}, b""), 100.0)

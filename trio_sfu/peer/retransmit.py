@@ -33,13 +33,22 @@ class Retransmitter:
         self.history = History(size)
         self.sent = 0
         """Packets sent again."""
-        self._blocks: list[bytes] = [b""] * size
+        self._entropy = entropy
         self._mask = size - 1
+        self._as_it_left: list[tuple[Outgoing, bytes] | None] = [None] * size
         self._rtx: RtxStream | None = None
-        if section.rtx_ssrc is not None:
+        self.adopt(section)
+
+    def adopt(self, section: SendSection) -> None:
+        """Repeat from now on as this section says; what was sent stays remembered."""
+        if section.rtx_ssrc is None:
+            self._rtx = None
+        elif self._rtx and self._rtx.ssrc == section.rtx_ssrc:
+            self._rtx.payload_types = rtx_payload_types(section)
+        else:
             # Below half the circle, so that a receiver's first guess at the rollover is
             # right even if the first packets are lost (RFC 3711 section 3.3.1).
-            first = int.from_bytes(entropy(2), "big") & 0x7FFF
+            first = int.from_bytes(self._entropy(2), "big") & 0x7FFF
             self._rtx = RtxStream(section.rtx_ssrc, rtx_payload_types(section), first)
 
     def remember(self, outgoing: Outgoing, extensions: bytes) -> None:
@@ -48,7 +57,7 @@ class Retransmitter:
         (One that has RTX goes to `history` directly.)
         """
         self.history.remember(outgoing)
-        self._blocks[outgoing.sequence & self._mask] = extensions
+        self._as_it_left[outgoing.sequence & self._mask] = outgoing, extensions
 
     def answer(self, lost: Iterable[int], now: float, rtt: float) -> list[Repeat]:
         """What of *lost* (16-bit numbers) is to be sent again now."""
@@ -57,11 +66,12 @@ class Retransmitter:
             outgoing = self.history.repeat(sequence, now, rtt)
             if outgoing is None:
                 continue
-            wrapped = self._rtx and self._rtx.wrap(outgoing)
+            wrapped = self._rtx.wrap(outgoing) if self._rtx else None
+            left = self._as_it_left[sequence & self._mask]
             if wrapped:
                 repeats.append((wrapped, None))
-            else:
-                repeats.append((outgoing, self._blocks[sequence & self._mask]))
+            elif left and left[0] is outgoing:
+                repeats.append(left)
         self.sent += len(repeats)
         return repeats
 

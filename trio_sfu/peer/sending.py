@@ -122,6 +122,7 @@ class _Stream:
         """The same stream after another negotiation."""
         self.section = section
         self.rtx_types = rtx_payload_types(section)
+        self.repeats.adopt(section)
         self.block = _Block(section, with_mid=self.send.last_block is None)
 
 
@@ -146,39 +147,31 @@ class OutgoingMedia:
         self._references: dict[int, tuple[int, float]] = {}
         """Last reference time of each receiver, its middle, and when it came."""
 
-    def configure(self, sections: Iterable[SendSection], now: float) -> list[int]:
+    def configure(self, sections: Iterable[SendSection], now: float) -> None:
         """Take over what was negotiated; streams that still exist keep their state.
 
-        Streams that are gone are bid goodbye. Gives their SSRCs and those of their
-        repeats, so that their SRTP state can go too.
+        Those that are gone are bid goodbye; their SSRCs must not be used again.
         """
         before, self._streams = self._streams, {}
         for section in sections:
-            stream = before.get(section.ssrc)
-            if stream and stream.section.rtx_ssrc == section.rtx_ssrc:
+            stream = before.pop(section.ssrc, None)
+            if stream:
                 stream.adopt(section)
-                del before[section.ssrc]
             else:
                 stream = _Stream(section, self._entropy, self._wall)
             self._streams[section.ssrc] = stream
-        return self._part(before.values(), now)
+        self._part(before.values(), now)
 
     def stop(self, now: float) -> None:
         """Say goodbye for all streams; afterwards nothing is sent any more."""
         streams, self._streams = self._streams, {}
         self._part(streams.values(), now)
 
-    def _part(self, streams: Iterable[_Stream], now: float) -> list[int]:
-        gone: list[int] = []
+    def _part(self, streams: Iterable[_Stream], now: float) -> None:
         for stream in streams:
-            if stream.section.ssrc not in self._streams:
-                gone.append(stream.section.ssrc)
-            if stream.section.rtx_ssrc is not None:
-                gone.append(stream.section.rtx_ssrc)
             if stream.send.started:
                 self._byes.append(stream.section.ssrc)
                 self._bye_due = min(self._bye_due, now)
-        return gone
 
     def send(self, outgoings: list[Outgoing], now: float) -> list[bytes]:
         """The packets that leave now, in that order, ready to be protected."""

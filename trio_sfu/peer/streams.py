@@ -51,6 +51,11 @@ SSRCS_PER_SECTION: Final = 64
 """SSRCs that a section may show before the next negotiation. With three layers and
 their repairs it needs six; a peer that changes them all the time costs us nothing."""
 
+SLEEPING: Final = 32
+"""Streams kept that have no section just now. A browser that stops a camera and
+starts it again may go on with the same SSRC, without a word of mid or rid, since
+we knew it before."""
+
 _ABSENT: Final = -1
 """Stands for the id of an extension that was not negotiated: no packet has it."""
 
@@ -82,6 +87,7 @@ class _Stream:
         "nack",
         "payload_type",
         "receive",
+        "repairs",
         "section",
         "ssrc",
     )
@@ -94,6 +100,8 @@ class _Stream:
         self.section = section
         self.describers = describers
         self.ssrc = packet.ssrc
+        self.repairs: list[int] = []
+        """SSRCs of its repairs."""
         self.payload_type = packet.payload_type
         self.nack = NackGenerator() if "nack" in found.feedback else None
         self.receive = ReceiveStream(packet.ssrc, found.clock_rate, self.nack)
@@ -129,16 +137,17 @@ class IncomingMedia:
         self._repairs: dict[int, _Stream] = {}
         """By the SSRC of the repairs."""
         self._by_key: dict[StreamKey, _Stream] = {}
+        self._sleeping: list[_Stream] = []
+        """Those whose section is gone for now, longest first."""
+        self._asleep: set[int] = set()
+        """Their SSRCs, which must not be taken for those of the only section that is left."""
         self._arrivals = ArrivalRecorder(ssrc)
         self._schedule = ReportSchedule(RECEIVER_INTERVAL)
-        self._requests: dict[StreamKey, None] = {}
+        self._requests: dict[StreamKey, Pli | Fir] = {}
         self._requested = math.inf
 
-    def configure(self, sections: Iterable[ReceiveSection]) -> list[int]:
-        """Take over what was negotiated; streams that still exist keep their state.
-
-        Gives the SSRCs that are no longer ours, so that their SRTP state can go too.
-        """
+    def configure(self, sections: Iterable[ReceiveSection]) -> None:
+        """Take over what was negotiated; streams that still exist keep their state."""
         self._sections = {section.mid: section for section in sections}
         self._describers = {
             mid: {
@@ -155,14 +164,18 @@ class IncomingMedia:
         }
         self._ids = _extension_ids(self._sections.values())
         self._bound.clear()
-        gone: list[int] = []
-        for stream in list(self._streams.values()):
+        streams = [*self._sleeping, *self._streams.values()]
+        self._sleeping = []
+        self._streams, self._repairs, self._by_key = {}, {}, {}
+        for stream in streams:
             section = self._sections.get(stream.key.mid)
             if section and stream.key.rid in (section.rids or ("",)):
                 stream.section, stream.describers = section, self._describers[section.mid]
+                self._add(stream)
             else:
-                gone += self._forget(stream)
-        return gone
+                self._sleeping.append(stream)
+        del self._sleeping[:-SLEEPING]
+        self._asleep = {ssrc for each in self._sleeping for ssrc in (each.ssrc, *each.repairs)}
 
     def accept(
         self, packets: list[RtpPacket], now: float
@@ -174,7 +187,7 @@ class IncomingMedia:
         streams, transport_sequence = self._streams, self._ids.transport_sequence
         batches: dict[int, tuple[StreamKey, list[RtpPacket]]] = {}
         for packet in packets:
-            if (number := packet.extensions.get(transport_sequence)) is not None:
+            if number := packet.extensions.get(transport_sequence):
                 sequence = int.from_bytes(number[:2], "big")
                 self._arrivals.record(sequence, packet.ssrc, packet.marker, now)
             recovered = False
@@ -236,10 +249,8 @@ class IncomingMedia:
         if rid not in (section.rids or ("",)):
             return Unwanted.UNKNOWN_STREAM
         key = StreamKey(section.mid, rid)
-        if before := self._by_key.get(key):
-            self._forget(before)
         stream = _Stream(key, section, self._describers[section.mid], packet)
-        self._by_key[key] = self._streams[packet.ssrc] = stream
+        self._add(stream)
         self._bound[section.mid] += 1
         return stream
 
@@ -253,6 +264,7 @@ class IncomingMedia:
             stream = self._by_key.get(StreamKey(section.mid, rid))
         if stream is None:
             return Unwanted.UNKNOWN_STREAM
+        stream.repairs.append(packet.ssrc)
         self._repairs[packet.ssrc] = stream
         self._bound[section.mid] += 1
         return stream
@@ -262,6 +274,8 @@ class IncomingMedia:
             return section
         if self._ids.mid in packet.extensions:
             return self._sections.get(self._text(packet, self._ids.mid))
+        if packet.ssrc in self._asleep:
+            return None
         candidates = [
             section for section in self._sections.values() if packet.payload_type in section.formats
         ]
@@ -277,13 +291,14 @@ class IncomingMedia:
         except WireError:
             return ""
 
-    def _forget(self, stream: _Stream) -> list[int]:
-        """Unlearn a stream and its repairs; their SSRCs."""
-        repairs = [ssrc for ssrc, repaired in self._repairs.items() if repaired is stream]
-        for ssrc in repairs:
-            del self._repairs[ssrc]
-        del self._streams[stream.ssrc], self._by_key[stream.key]
-        return [stream.ssrc, *repairs]
+    def _add(self, stream: _Stream) -> None:
+        """Make a stream that of its key, in place of the one that was."""
+        if before := self._by_key.get(stream.key):
+            del self._streams[before.ssrc]
+            for ssrc in before.repairs:
+                self._repairs.pop(ssrc, None)
+        self._by_key[stream.key] = self._streams[stream.ssrc] = stream
+        self._repairs.update(dict.fromkeys(stream.repairs, stream))
 
     def hear(self, packet: RtcpPacket, now: float) -> None:
         """Take note of what the peer says as a sender; what concerns others is passed over.
@@ -319,10 +334,12 @@ class IncomingMedia:
 
         How often to ask is for the caller to know.
         """
-        stream = self._by_key.get(key)
-        if stream is None or not _can_be_asked(stream):
-            return False
-        self._requests[key] = None
+        if key not in self._requests:
+            stream = self._by_key.get(key)
+            request = _key_frame_request(self._ssrc, stream) if stream else None
+            if request is None:
+                return False
+            self._requests[key] = request
         self._requested = min(self._requested, now)
         return True
 
@@ -337,9 +354,7 @@ class IncomingMedia:
                 numbers = tuple(index & 0xFFFF for index in lost)
                 due.append(Nack(self._ssrc, stream.ssrc, numbers))
         due += self._arrivals.take(now)
-        for key in self._requests:
-            if asked := self._by_key.get(key):
-                due.append(_key_frame_request(self._ssrc, asked))
+        due += self._requests.values()
         self._requests.clear()
         self._requested = math.inf
         return due
@@ -406,13 +421,13 @@ def _extension_ids(sections: Iterable[ReceiveSection]) -> _Extensions:
     )
 
 
-def _can_be_asked(stream: _Stream) -> bool:
+def _key_frame_request(ssrc: int, stream: _Stream) -> Pli | Fir | None:
+    """A PLI, or a FIR where only that was negotiated; None where neither was."""
     found = stream.section.formats.get(stream.payload_type)
-    return found is not None and bool({"nack pli", "ccm fir"} & found.feedback)
-
-
-def _key_frame_request(ssrc: int, stream: _Stream) -> Pli | Fir:
-    if "nack pli" in stream.section.formats[stream.payload_type].feedback:
+    feedback = found.feedback if found else frozenset()
+    if "nack pli" in feedback:
         return Pli(ssrc, stream.ssrc)
-    stream.fir_number = (stream.fir_number + 1) & 0xFF
-    return Fir(ssrc, ((stream.ssrc, stream.fir_number),))
+    if "ccm fir" in feedback:
+        stream.fir_number += 1
+        return Fir(ssrc, ((stream.ssrc, stream.fir_number & 0xFF),))
+    return None

@@ -13,6 +13,7 @@ of libwebrtc, or a peer that sends sound only would hear nothing for seconds.
 """
 
 import math
+from bisect import bisect_left
 from typing import Final
 
 import attrs
@@ -30,6 +31,10 @@ PRESSING: Final = 100
 
 IN_ONE_MESSAGE: Final = 300
 """Arrivals; at most 2 bytes each and a little, so that a message stays below 1200 bytes."""
+
+LATE_TOLD: Final = 8
+"""Packets told of that a former message called lost. Each takes a message of its own, so
+that nothing is said again of those around it."""
 
 LONGEST_GAP: Final = 8192
 """Numbers that may be missing between two messages and are told as lost. What jumps
@@ -76,14 +81,20 @@ class ArrivalRecorder:
         arrivals = sorted(self._arrivals.items())
         self._arrivals, self.deadline = {}, math.inf
         messages: list[TransportFeedback] = []
-        for start in range(0, len(arrivals), IN_ONE_MESSAGE):
+        new = 0 if self._next is None else bisect_left(arrivals, (self._next,))
+        for late in arrivals[max(0, new - LATE_TOLD) : new]:
+            messages += self._messages_for([late])
+        for start in range(new, len(arrivals), IN_ONE_MESSAGE):
             part = arrivals[start : start + IN_ONE_MESSAGE]
-            made = feedback(self._sender_ssrc, self._media_ssrc, self._messages & 0xFF, part)
-            self._messages += len(made)
-            made[0] = self._with_gap(made[0], part[0][0])
-            messages += made
+            first, *others = self._messages_for(part)
+            messages += [self._with_gap(first, part[0][0]), *others]
             self._next = part[-1][0] + 1
         return messages
+
+    def _messages_for(self, arrivals: list[tuple[int, float]]) -> list[TransportFeedback]:
+        made = feedback(self._sender_ssrc, self._media_ssrc, self._messages & 0xFF, arrivals)
+        self._messages += len(made)
+        return made
 
     def _with_gap(self, message: TransportFeedback, first: int) -> TransportFeedback:
         """Begin where the last message ended: what is missing in between was lost."""

@@ -95,12 +95,12 @@ class RtxStream:
     def __init__(self, ssrc: int, payload_types: Mapping[int, int], sequence: int) -> None:
         """*payload_types*: RTX payload type by the one it repairs; *sequence*: the first."""
         self.ssrc = ssrc
-        self._payload_types = payload_types
+        self.payload_types = payload_types
         self._sequence = sequence
 
     def wrap(self, outgoing: Outgoing) -> Outgoing | None:
         """*outgoing* as a retransmission; None if its payload type has no RTX."""
-        payload_type = self._payload_types.get(outgoing.payload_type)
+        payload_type = self.payload_types.get(outgoing.payload_type)
         if payload_type is None:
             return None
         sequence = self._sequence

@@ -6,6 +6,7 @@ import attrs
 
 from trio_sfu import ntp
 from trio_sfu.rtp.rtcp import ReportBlock, SenderReport
+from trio_sfu.sequence import newer
 
 _WRAP: Final = 1 << 32
 
@@ -59,9 +60,11 @@ class SendStream:
 
     def sent(self, packets: int, octets: int, timestamp: int, now: float) -> None:
         """Count what has just left; *timestamp* is that of the last of these packets."""
+        # One that comes late, since it was lost before it reached us, says nothing of now.
+        current = not self.started or newer(timestamp, self._timestamp, 32)
         self._packets += packets
         self._octets += octets
-        if not self._aligned:
+        if current and not self._aligned:
             self._timestamp, self._sampled = timestamp, now
 
     def align(self, timestamp: int, at: float) -> None:

@@ -19,7 +19,6 @@ the engine in place has its own, and the public one counts longer ones as malfor
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -48,9 +47,12 @@ put together from fragments, and no sender of media makes those on purpose."""
 _TRAILER: Final = 16 + 4 + 128
 """What libsrtp may write behind a packet: tag, SRTCP index, and an MKI that we never use."""
 
-MAX_SSRCS: Final = 1024
-"""Streams that a receiver keeps state for, of some 3 KiB each. A camera has six
-SSRCs; a peer that has used a thousand, none of them forgotten, is not well."""
+MAX_SSRCS: Final = 4096
+"""Streams that a receiver keeps state for, of some 0.6 KiB each. A camera has six
+SSRCs, and every time it is published anew it may have others. None is ever
+forgotten, as a stream that is silent may go on, and then nobody can tell how often
+its numbers had wrapped. (Much less does a sender forget: it would count from the
+beginning again, under the same key.)"""
 
 
 class Protects(Protocol):
@@ -58,7 +60,6 @@ class Protects(Protocol):
 
     def protect(self, packet: bytes) -> bytes: ...
     def protect_rtcp(self, packet: bytes) -> bytes: ...
-    def forget(self, ssrc: int) -> None: ...
 
 
 class Unprotects(Protocol):
@@ -66,7 +67,6 @@ class Unprotects(Protocol):
 
     def unprotect(self, packet: bytes) -> bytes: ...
     def unprotect_rtcp(self, packet: bytes) -> bytes: ...
-    def forget(self, ssrc: int) -> None: ...
 
 
 @attrs.frozen
@@ -102,9 +102,6 @@ class _Public:
 
     def unprotect_rtcp(self, packet: bytes) -> bytes:
         return self._call(self._session.unprotect_rtcp, packet)
-
-    def forget(self, ssrc: int) -> None:
-        _forget(self._session, ssrc)
 
     def _call(self, function: Callable[[bytes], bytes], packet: bytes) -> bytes:
         try:
@@ -153,9 +150,6 @@ class _InPlace:
     def unprotect_rtcp(self, packet: bytes) -> bytes:
         return self._call(self._library.srtp_unprotect_rtcp, packet)
 
-    def forget(self, ssrc: int) -> None:
-        _forget(self._session, ssrc)
-
     def _call(self, function: Callable[[Any, Any, Any], int], packet: bytes) -> bytes:
         size = len(packet)
         if size > LONGEST:
@@ -178,11 +172,6 @@ def _session(direction: int, profile: SrtpProfile, key: bytes, salt: bytes) -> A
     policy.window_size = RTP_WINDOW
     policy.allow_repeat_tx = True
     return pylibsrtp.Session(policy)
-
-
-def _forget(session: Any, ssrc: int) -> None:
-    with suppress(pylibsrtp.Error):  # it never had a packet
-        session.remove_stream(ssrc)
 
 
 def _same(engine: Engine, other: Engine) -> bool:
@@ -264,10 +253,6 @@ class SrtpSender:
         except Rejected as rejected:
             raise ValueError(f"no RTCP packet: {rejected}") from None
 
-    def forget(self, ssrc: int) -> None:
-        """Let go of a stream that has ended. Its SSRC must never be used again."""
-        self._engine.forget(ssrc)
-
 
 class SrtpReceiver:
     """Unprotects what one peer sends to us, under one key."""
@@ -304,11 +289,6 @@ class SrtpReceiver:
         except Rejected as rejected:
             self.rejected[rejected.reason] += 1
             return None
-
-    def forget(self, ssrc: int) -> None:
-        """Let go of a stream that has ended, so that others find room."""
-        self._known.discard(ssrc.to_bytes(4, "big"))
-        self._engine.forget(ssrc)
 
     def _first(self, unprotect: Callable[[bytes], bytes], packet: bytes, ssrc: bytes) -> bytes:
         if len(self._known) >= MAX_SSRCS:

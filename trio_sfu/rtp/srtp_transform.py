@@ -261,8 +261,9 @@ def _suite(profile: SrtpProfile, key: bytes, salt: bytes) -> Suite:
 class Outbound:
     """Protects one packet a call. What cannot be protected raises `Rejected`.
 
-    The repeat of a packet may be protected again (it must then be the same packet):
-    that is how a NACK is answered where there is no RTX.
+    The repeat of a packet may be protected again: that is how a NACK is answered where
+    there is no RTX. It must then be the same packet, byte for byte, or two messages
+    are encrypted alike.
     """
 
     def __init__(self, profile: SrtpProfile, key: bytes, salt: bytes) -> None:
@@ -286,10 +287,6 @@ class Outbound:
         window = self._streams.setdefault(ssrc, _Stream()).rtcp
         window.add(index := window.highest + 1)
         return header + self._suite.seal_rtcp(header, packet[_RTCP_HEADER:], ssrc, index)
-
-    def forget(self, ssrc: int) -> None:
-        """Drop the state of a stream that has ended, if there is any."""
-        self._streams.pop(ssrc, None)
 
 
 class Inbound:
@@ -323,10 +320,6 @@ class Inbound:
         stream.rtcp.add(index)
         self._streams[ssrc] = stream
         return header + payload
-
-    def forget(self, ssrc: int) -> None:
-        """Drop the state of a stream that has ended, if there is any."""
-        self._streams.pop(ssrc, None)
 
 
 def _counter_mode(key: bytes, start: bytes, data: bytes) -> bytes:
