@@ -196,7 +196,7 @@ def test_a_log_for_machines_is_json(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     file.write_text(f"keys: {{key: {SECRET}}}\nlogging: {{json: true}}\nredis: {{address: x}}\n")
     with process("run", "--config", str(file), "--port", "0", "--udp-port", "0") as server:
-        warning, serving = (json.loads(server.stderr.readline()) for _ in range(2))
+        warning, media, serving = (json.loads(server.stderr.readline()) for _ in range(3))
         server.terminate()
         server.communicate(timeout=10)
     assert warning["level"] == "warning"

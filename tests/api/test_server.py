@@ -7,10 +7,10 @@ import trio
 from tests.api.test_http import ask
 from tests.api.test_rtc import UPGRADE
 from trio_sfu.api.server import Running, open_listeners, serve
-from trio_sfu.config import Config, ConfigError
+from trio_sfu.config import Config, ConfigError, RtcConfig
 
 # Any port that is free: these are real sockets.
-DEV = attrs.evolve(Config.dev(), port=0)
+DEV = attrs.evolve(Config.dev(), port=0, rtc=RtcConfig(udp_ports=(0,)))
 
 
 async def connected(running: Running) -> trio.SocketStream:

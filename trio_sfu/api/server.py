@@ -19,14 +19,14 @@ from typing import Final, Protocol
 import attrs
 import structlog
 import trio
-from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from trio_sfu import __version__
 from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, text
+from trio_sfu.api.media import run_media
 from trio_sfu.api.page import PATH, Page
 from trio_sfu.api.rtc import Gate
 from trio_sfu.config import Config, cannot_bind
-from trio_sfu.signalling.join import Connect, JoinRequest, Refused
+from trio_sfu.signalling.join import Connect
 
 BACKLOG: Final = 1024
 """Connections that the kernel may hold for us: a room's worth that comes back at once."""
@@ -52,20 +52,6 @@ class Media(Protocol):
     """
 
     async def __call__(self, config: Config, *, task_status: trio.TaskStatus[Connect]) -> None: ...
-
-
-async def run_media(config: Config, *, task_status: trio.TaskStatus[Connect]) -> None:
-    """A server without rooms, yet."""
-
-    async def connect(
-        join: JoinRequest,
-        requests: trio.MemoryReceiveChannel[SignalRequest],
-        responses: trio.MemorySendChannel[SignalResponse],
-    ) -> None:
-        raise Refused(503, "this server has no rooms yet")
-
-    task_status.started(connect)
-    await trio.sleep_forever()
 
 
 async def serve(

@@ -1,0 +1,432 @@
+"""One remote peer, whole: ICE, DTLS, SRTP, SCTP and its media, as one core.
+
+This is where protocols meet, and the only place. No socket, clock or dice: "two
+peers connect, exchange media, lose a tenth of it and recover" is a unit test of
+two plain objects.
+
+    datagram --+-- STUN --> IceAgent         which addresses are the peer's
+               +-- DTLS --> DtlsConnection --> keys
+               |                 +-- data --> DataChannels (SCTP)
+               +-- SRTP --> SrtpReceiver --> IncomingMedia --> take_media()
+               +-- SRTCP -> SrtpReceiver --> both media halves
+
+    send_media --> OutgoingMedia --> SrtpSender --+
+    DataChannels --> DtlsConnection --------------+--> take_datagrams()
+    IceAgent -------------------------------------+
+
+What concerns one hop stays in here (repeats, reports, feedback); what concerns
+two peers is the room's, and leaves as an event.
+"""
+
+from collections import Counter
+from typing import Final
+
+import attrs
+
+from trio_sfu.core import INSIDE, Datagram, Entropy
+from trio_sfu.dtls.certificate import Certificate
+from trio_sfu.dtls.connection import DtlsConnection
+from trio_sfu.dtls.events import DtlsState
+from trio_sfu.dtls.flights import Role as HandshakeRole
+from trio_sfu.errors import WireError
+from trio_sfu.ice.agent import IceAgent
+from trio_sfu.ice.credentials import Credentials
+from trio_sfu.ice.states import AddressProved as IceAddressProved
+from trio_sfu.ice.states import IceState
+from trio_sfu.ice.states import Role as IceRole
+from trio_sfu.peer.demux import Protocol, protocol_of
+from trio_sfu.peer.events import (
+    AddCandidate,
+    AddressProved,
+    BandwidthReported,
+    ChannelOpened,
+    Configure,
+    DataReceived,
+    DtlsRole,
+    Event,
+    KeyFrameWanted,
+    OpenChannel,
+    PeerState,
+    RequestKeyFrame,
+    RestartIce,
+    SendData,
+    SetRemote,
+    StateChanged,
+    Wish,
+)
+from trio_sfu.peer.media import ReceiveSection, SendSection, StreamKey
+from trio_sfu.peer.reports import compounds
+from trio_sfu.peer.sending import KeyFrameWanted as SendingKeyFrameWanted
+from trio_sfu.peer.sending import OutgoingMedia
+from trio_sfu.peer.streams import IncomingMedia
+from trio_sfu.rtp.feedback import Remb
+from trio_sfu.rtp.packet import Outgoing, RtpPacket, parse
+from trio_sfu.rtp.rtcp import decode_compound
+from trio_sfu.rtp.srtp import SrtpProfile, SrtpReceiver, SrtpSender
+from trio_sfu.sctp import datachannel as sctp
+
+MAX_EARLY: Final = 64
+"""SRTP packets that may come before the handshake is done: the client's first keys
+arrive with its last flight, and its media may overtake that. More are not kept."""
+
+_DTLS_ROLES: Final = {
+    DtlsRole.CLIENT: HandshakeRole.CLIENT,
+    DtlsRole.SERVER: HandshakeRole.SERVER,
+}
+_ICE_STATES: Final = {
+    IceState.DISCONNECTED: PeerState.DISCONNECTED,
+    IceState.FAILED: PeerState.FAILED,
+}
+
+
+@attrs.frozen
+class PeerStatistics:
+    """What has been dropped at this hop, by reason, and what its parts count."""
+
+    drops: Counter[str]
+    ice_refused: Counter[str]
+    dtls_dropped: Counter[str]
+    srtp_rejected: Counter[str]
+
+
+class PeerTransport:
+    """A Core that carries media and data to and from one remote peer."""
+
+    def __init__(
+        self,
+        *,
+        ice_role: IceRole,
+        credentials: Credentials,
+        certificate: Certificate,
+        entropy: Entropy,
+        wall: float,
+        dtls_role: DtlsRole = DtlsRole.SERVER,
+    ) -> None:
+        """*wall*: seconds since 1970 at zero of the clock that `now` is of.
+
+        *dtls_role* may still change with the peer's description.
+        """
+        self.drops: Counter[str] = Counter()
+        self.state = PeerState.NEW
+        self.ice = IceAgent(ice_role, credentials, entropy)
+        self.incoming = IncomingMedia(1 + int.from_bytes(entropy(4), "big") % 0xFFFF_FFFE)
+        self.outgoing = OutgoingMedia(wall, entropy)
+        self._certificate = certificate
+        self._entropy = entropy
+        self._dtls_role = dtls_role
+        self._dtls = DtlsConnection(_DTLS_ROLES[dtls_role], certificate, entropy)
+        self._channels: sctp.DataChannels | None = None
+        self._labels: dict[int, str] = {}
+        self._streams: dict[str, int] = {}
+        """The newest channel of a label is the one to speak on."""
+        self._wanted_channels: list[OpenChannel] = []
+        self._sender: SrtpSender | None = None
+        self._receiver: SrtpReceiver | None = None
+        self._early: list[Datagram] = []
+        self._media: list[tuple[StreamKey, list[RtpPacket]]] = []
+        self._events: list[Event] = []
+        self._out: list[Datagram] = []
+
+    @property
+    def ufrag(self) -> str:
+        """By which the peer's checks find us."""
+        return self.ice.local.ufrag
+
+    # --- Core
+
+    @property
+    def deadline(self) -> float:
+        deadline = min(
+            self.ice.deadline,
+            self._dtls.deadline,
+            self.incoming.deadline,
+            self.outgoing.deadline,
+        )
+        return deadline if self._channels is None else min(deadline, self._channels.deadline)
+
+    def receive(self, datagrams: list[Datagram], now: float) -> None:
+        stun: list[Datagram] = []
+        dtls: list[Datagram] = []
+        rtp: list[bytes] = []
+        rtcp: list[bytes] = []
+        for datagram in datagrams:
+            data = datagram.data
+            match protocol_of(data):
+                case Protocol.RTP:
+                    rtp.append(data)
+                case Protocol.RTCP:
+                    rtcp.append(data)
+                case Protocol.STUN:
+                    stun.append(datagram)
+                case Protocol.DTLS:
+                    dtls.append(datagram)
+                case Protocol.UNKNOWN:
+                    self.drops["unknown protocol"] += 1
+        if stun:
+            self.ice.receive(stun, now)
+            self._follow_ice(now)
+        if dtls:
+            self._receive_dtls(dtls, now)
+        if rtp or rtcp:
+            if self._receiver is None:
+                self._keep_early(rtp, rtcp)
+            else:
+                self._receive_srtp(self._receiver, rtp, rtcp, now)
+        self._flush(now)
+
+    def handle_timeout(self, now: float) -> None:
+        if now >= self.ice.deadline:
+            self.ice.handle_timeout(now)
+            self._follow_ice(now)
+        if now >= self._dtls.deadline:
+            self._dtls.handle_timeout(now)
+            self._follow_dtls(now)
+        if self._channels is not None and now >= self._channels.deadline:
+            self._channels.handle_timeout(now)
+            self._follow_channels()
+        self._flush(now)
+
+    def take_datagrams(self) -> list[Datagram]:
+        taken, self._out = self._out, []
+        return taken
+
+    # --- the media plane: lists
+
+    def take_media(self) -> list[tuple[StreamKey, list[RtpPacket]]]:
+        """What the peer sent, in order, by encoding."""
+        taken, self._media = self._media, []
+        return taken
+
+    def send_media(self, packets: list[Outgoing], now: float) -> None:
+        """Send *packets*; before the peer is connected they are dropped, and counted."""
+        if self._sender is None or self.ice.selected is None:
+            self.drops["not connected"] += len(packets)
+            return
+        self._send_srtp(self._sender.protect(self.outgoing.send(packets, now)))
+
+    # --- the control plane: names
+
+    def take_events(self) -> list[Event]:
+        taken, self._events = self._events, []
+        return taken
+
+    def grant(self, wish: Wish, now: float) -> None:
+        """Do what somebody asked of this peer."""
+        match wish:
+            case SendData(label, data):
+                self._send_data(label, data, now)
+            case RequestKeyFrame(stream):
+                self.incoming.request_key_frame(stream, now)
+            case Configure(receive, send):
+                self._configure(receive, send, now)
+            case SetRemote():
+                self._set_remote(wish, now)
+            case AddCandidate(""):
+                self.ice.end_of_candidates(now)
+            case AddCandidate(line):
+                self.ice.add_remote_candidate(line, now)
+            case OpenChannel():
+                self._wanted_channels.append(wish)
+                self._open_channels(now)
+            case RestartIce(credentials):
+                self.ice.restart(credentials, now)
+        self._follow_ice(now)
+        self._flush(now)
+
+    def close(self, now: float) -> None:
+        """Say goodbye, as far as one can: what is then left to take is the last."""
+        self.outgoing.stop(now)
+        self._flush(now)
+        self._dtls.close(now)
+        self._flush(now)
+
+    # --- what each protocol has to say
+
+    def _configure(
+        self, receive: tuple[ReceiveSection, ...], send: tuple[SendSection, ...], now: float
+    ) -> None:
+        gone = self.incoming.configure(receive)
+        parted = self.outgoing.configure(send, now)
+        self._flush(now)  # their goodbyes, while there are keys for them
+        if self._receiver is not None and self._sender is not None:
+            for ssrc in gone:
+                self._receiver.forget(ssrc)
+            for ssrc in parted:
+                self._sender.forget(ssrc)
+
+    def _set_remote(self, wish: SetRemote, now: float) -> None:
+        if wish.dtls_role is not self._dtls_role and self._dtls.state is not DtlsState.CONNECTED:
+            self._dtls_role = wish.dtls_role
+            self._dtls = DtlsConnection(
+                _DTLS_ROLES[wish.dtls_role], self._certificate, self._entropy
+            )
+        self._dtls.set_remote_fingerprints(list(wish.fingerprints))
+        self.ice.set_remote(wish.credentials, now, lite=wish.ice_lite)
+        self._follow_dtls(now)
+
+    def _follow_ice(self, now: float) -> None:
+        for event in self.ice.take_events():
+            if isinstance(event, IceAddressProved):
+                self._events.append(AddressProved(event.remote))
+        if self.ice.selected is not None:
+            self._dtls.start(now)
+        self._change_state()
+
+    def _receive_dtls(self, datagrams: list[Datagram], now: float) -> None:
+        proved = [
+            Datagram(datagram.data, INSIDE, INSIDE)
+            for datagram in datagrams
+            if self.ice.proved(datagram.remote)
+        ]
+        if len(proved) < len(datagrams):
+            self.drops["DTLS from an unproved address"] += len(datagrams) - len(proved)
+        if proved:
+            self._dtls.receive(proved, now)
+            self._follow_dtls(now)
+
+    def _follow_dtls(self, now: float) -> None:
+        self._dtls.take_events()
+        keys = self._dtls.srtp
+        if keys is not None and self._receiver is None:
+            profile = SrtpProfile(keys.profile.value)
+            self._sender = SrtpSender(profile, keys.local_key, keys.local_salt)
+            self._receiver = SrtpReceiver(profile, keys.remote_key, keys.remote_salt)
+            client = self._dtls_role is DtlsRole.CLIENT
+            self._channels = sctp.DataChannels(self._entropy, dtls_client=client)
+            self._channels.start(now)
+            self._open_channels(now)
+            early, self._early = self._early, []
+            self.receive(early, now)
+        messages = self._dtls.take_application()
+        if messages and self._channels is not None:
+            self._channels.receive([Datagram(each, INSIDE, INSIDE) for each in messages], now)
+            self._follow_channels()
+        self._change_state()
+
+    def _keep_early(self, rtp: list[bytes], rtcp: list[bytes]) -> None:
+        room = MAX_EARLY - len(self._early)
+        self._early += [Datagram(data, INSIDE, INSIDE) for data in (*rtp, *rtcp)[:room]]
+        self.drops["before the keys"] += max(0, len(rtp) + len(rtcp) - room)
+
+    def _receive_srtp(
+        self, receiver: SrtpReceiver, rtp: list[bytes], rtcp: list[bytes], now: float
+    ) -> None:
+        if rtp:
+            packets: list[RtpPacket] = []
+            for data in receiver.unprotect(rtp):
+                try:
+                    packets.append(parse(data))
+                except WireError:
+                    self.drops["malformed RTP"] += 1
+            self._media += self.incoming.accept(packets, now)
+        for data in rtcp:
+            plain = receiver.unprotect_rtcp(data)
+            if plain is None:
+                continue
+            try:
+                messages = decode_compound(plain)
+            except WireError:
+                self.drops["malformed RTCP"] += 1
+                continue
+            for message in messages:
+                self.incoming.hear(message, now)
+                self.outgoing.hear(message, now)
+        for event in self.outgoing.take_events():
+            match event:
+                case SendingKeyFrameWanted(mid):
+                    self._events.append(KeyFrameWanted(mid))
+                case Remb(bitrate=bitrate):
+                    self._events.append(BandwidthReported(bitrate))
+                case _:  # transport-wide feedback, for an estimator to come
+                    pass
+
+    def _follow_channels(self) -> None:
+        if self._channels is None:
+            return
+        for event in self._channels.take_events():
+            match event:
+                case sctp.ChannelMessage(stream, data):
+                    self._events.append(DataReceived(self._labels.get(stream, ""), data))
+                case sctp.ChannelOpened(stream, label):
+                    self._labels[stream] = label
+                    self._streams[label] = stream
+                    self._events.append(ChannelOpened(label))
+                case sctp.ChannelAcknowledged(_, label):
+                    self._events.append(ChannelOpened(label))
+                case sctp.ChannelClosed(stream):
+                    label = self._labels.pop(stream, "")
+                    if self._streams.get(label) == stream:
+                        del self._streams[label]
+                case _:
+                    pass
+
+    def _open_channels(self, now: float) -> None:
+        if self._channels is None:
+            return
+        for wish in self._wanted_channels:
+            stream = self._channels.open(
+                wish.label, ordered=wish.ordered, max_retransmits=wish.max_retransmits, now=now
+            )
+            self._labels[stream] = wish.label
+            self._streams[wish.label] = stream
+        self._wanted_channels.clear()
+
+    def _send_data(self, label: str, data: bytes, now: float) -> None:
+        stream = self._streams.get(label)
+        if self._channels is None or stream is None:
+            self.drops["data before its channel"] += 1
+        elif not self._channels.send(stream, data, now=now):
+            self.drops["data to a full channel"] += 1
+
+    def _change_state(self) -> None:
+        if self.state is PeerState.FAILED:
+            return
+        reason = ""
+        if self._dtls.state is DtlsState.FAILED:
+            state, reason = PeerState.FAILED, f"DTLS: {self._dtls.failure}"
+        elif self.ice.state in _ICE_STATES:
+            state, reason = _ICE_STATES[self.ice.state], "ICE: nothing heard"
+        elif self._receiver is not None:
+            state = PeerState.CONNECTED
+        else:
+            state = PeerState.NEW
+        if state is not self.state:
+            self.state = state
+            self._events.append(StateChanged(state, reason))
+
+    # --- on the way out
+
+    def _flush(self, now: float) -> None:
+        """Bring what each protocol has to send onto the path that ICE chose."""
+        if self._channels is not None:
+            for datagram in self._channels.take_datagrams():
+                self._dtls.send(datagram.data)
+        path = self.ice.selected
+        dtls = self._dtls.take_datagrams()
+        self._out += self.ice.take_datagrams()
+        if path is not None:
+            self._out += [Datagram(each.data, path.remote, path.local) for each in dtls]
+        if self._sender is not None and path is not None:
+            if repeats := self.outgoing.take_repeats():
+                self._send_srtp(self._sender.protect(repeats))
+            if rtcp := [*self.incoming.take_rtcp(now), *self.outgoing.take_rtcp(now)]:
+                protect = self._sender.protect_rtcp
+                self._send_srtp([protect(compound) for compound in compounds(rtcp)])
+
+    def _send_srtp(self, packets: list[bytes]) -> None:
+        path = self.ice.selected
+        if path is not None:
+            remote, local = path.remote, path.local
+            self._out += [Datagram(data, remote, local) for data in packets]
+
+    def statistics(self) -> PeerStatistics:
+        return PeerStatistics(
+            drops=Counter(self.drops),
+            ice_refused=Counter({each.name: count for each, count in self.ice.refused.items()}),
+            dtls_dropped=Counter({each.name: count for each, count in self._dtls.drops.items()}),
+            srtp_rejected=Counter(
+                {each.name: n for each, n in self._receiver.rejected.items()}
+                if self._receiver is not None
+                else {}
+            ),
+        )

@@ -1,0 +1,139 @@
+"""One PeerConnection of a participant: its peer, its mailbox, and what passes through.
+
+A participant has two of them on `/rtc` (one to publish, one to subscribe) and
+one on `/rtc/v1`. Each is driven by one task, which is the only one that touches
+its peer. What others may do is leave a wish in the mailbox, or put packets into
+the queue of a subscription and call `ready`.
+"""
+
+import enum
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from trio_sfu.core import Datagram
+from trio_sfu.net.driver import drive
+from trio_sfu.net.endpoint import Endpoint
+from trio_sfu.net.mailbox import Mailbox
+from trio_sfu.peer.events import AddressProved, Event, KeyFrameWanted, PeerState, StateChanged, Wish
+from trio_sfu.peer.transport import PeerTransport
+from trio_sfu.room.info import TrackKind
+from trio_sfu.room.speakers import Speakers
+from trio_sfu.room.subscription import Subscription
+from trio_sfu.room.track import PublishedTrack
+
+log = structlog.get_logger(__name__)
+
+
+class Target(enum.IntEnum):
+    """Which of a participant's connections; the values are LiveKit's SignalTarget."""
+
+    PUBLISHER = 0
+    SUBSCRIBER = 1
+
+
+class PeerConnection:
+    """A core for the driver: the peer's own, and the deadlines of what it publishes."""
+
+    def __init__(
+        self,
+        target: Target,
+        peer: PeerTransport,
+        endpoint: Endpoint,
+        speakers: Speakers,
+        hear: Callable[["PeerConnection", Event], None],
+    ) -> None:
+        """*speakers* is the room's; *hear* is told every event that is not about media,
+        in this connection's task."""
+        self.target = target
+        self.peer = peer
+        self.state = PeerState.NEW
+        self.mailbox: Mailbox[Wish] = Mailbox()
+        self.tracks: dict[str, PublishedTrack] = {}
+        """What its client sends to us, by mid."""
+        self.subscriptions: dict[str, Subscription] = {}
+        """What we send to its client, by mid."""
+        self._endpoint = endpoint
+        self._speakers = speakers
+        self._hear = hear
+        self._audio: dict[Subscription, None] = {}
+        self._video: dict[Subscription, None] = {}
+
+    async def run(self) -> None:
+        """Be this connection's task, until cancelled."""
+        self._endpoint.expect(self.peer.ufrag, self.mailbox)
+        try:
+            await drive(self, self.mailbox, self._step, self._endpoint.sender(self.mailbox))
+        finally:
+            # Sending never waits, so a goodbye fits into a cancellation.
+            self.peer.close(trio.current_time())
+            self._endpoint.send(self.peer.take_datagrams())
+            self._endpoint.forget(self.mailbox)
+
+    def expect(self, ufrag: str) -> None:
+        """Checks may come under another name from now on (an ICE restart)."""
+        self._endpoint.expect(ufrag, self.mailbox)
+
+    def ready(self, subscription: Subscription) -> None:
+        """Something waits in *subscription*'s queue."""
+        audio = subscription.track.info.kind is TrackKind.AUDIO
+        (self._audio if audio else self._video)[subscription] = None
+        self.mailbox.ring()
+
+    # --- what the driver asks of a core
+
+    @property
+    def deadline(self) -> float:
+        deadline = self.peer.deadline
+        for track in self.tracks.values():
+            deadline = min(deadline, track.key_frames.deadline)
+        return deadline
+
+    def receive(self, datagrams: list[Datagram], now: float) -> None:
+        if datagrams:
+            self.peer.receive(datagrams, now)
+
+    def handle_timeout(self, now: float) -> None:
+        if now >= self.peer.deadline:
+            self.peer.handle_timeout(now)
+        for track in self.tracks.values():
+            track.ask(now)
+
+    def take_datagrams(self) -> list[Datagram]:
+        return self.peer.take_datagrams()
+
+    # --- between hearing and speaking
+
+    def _step(self, now: float) -> None:
+        for wish in self.mailbox.take_wishes():
+            self.peer.grant(wish, now)
+        for stream, packets in self.peer.take_media():
+            if (track := self.tracks.get(stream.mid)) is not None:
+                track.note_clock(stream, self.peer.incoming.sender_clock(stream))
+                track.forward(stream, packets, self._speakers, now)
+        for event in self.peer.take_events():
+            self._on_event(event, now)
+        if self._audio or self._video:
+            self._speak(now)
+
+    def _speak(self, now: float) -> None:
+        """Send what waits, audio first: it is small, and its delay is heard."""
+        audio, self._audio = self._audio, {}
+        video, self._video = self._video, {}
+        outgoing = [packet for each in (*audio, *video) for packet in each.take(now)]
+        if outgoing:
+            self.peer.send_media(outgoing, now)
+
+    def _on_event(self, event: Event, now: float) -> None:
+        match event:
+            case AddressProved(remote):
+                self._endpoint.bind(remote, self.mailbox)
+            case KeyFrameWanted(mid):
+                if (subscription := self.subscriptions.get(mid)) is not None:
+                    subscription.key_frame_lost(now)
+            case StateChanged(state):
+                self.state = state
+                self._hear(self, event)
+            case _:
+                self._hear(self, event)

@@ -1,0 +1,122 @@
+"""One server process as its rooms see it: what they share, and which there are.
+
+"Node" is LiveKit's word. A room starts when somebody asks for it by name and
+lives in the node's nursery until it closes.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import attrs
+import trio
+
+from trio_sfu.config import RoomConfig
+from trio_sfu.core import Entropy
+from trio_sfu.dtls.certificate import Certificate
+from trio_sfu.ice import credentials
+from trio_sfu.ice.states import Role
+from trio_sfu.net.endpoint import Endpoint
+from trio_sfu.peer.events import Event
+from trio_sfu.peer.transport import PeerTransport
+from trio_sfu.room import ids
+from trio_sfu.room.connection import PeerConnection, Target
+from trio_sfu.room.contain import contain
+from trio_sfu.room.participant import Identity, Listener, Participant
+from trio_sfu.room.room import Life, Room, RoomClosed, run_room
+from trio_sfu.room.speakers import Speakers
+
+MAX_ROOMS: Final = 10_000
+"""A room without anybody in it is cheap, but not free."""
+
+
+@attrs.frozen(kw_only=True)
+class NodeConfig:
+    """What all rooms of a process share."""
+
+    certificate: Certificate
+    candidates: tuple[str, ...]
+    """Candidate lines: where clients reach our UDP sockets, best first."""
+    entropy: Entropy
+    wall: float
+    """Seconds since 1970 at zero of Trio's clock."""
+    room: RoomConfig = attrs.Factory(RoomConfig)
+    tag: str = ""
+    """Begins every ufrag of ours: which worker a check belongs to."""
+    ice_lite: bool = True
+
+
+class Node:
+    """The rooms of one process."""
+
+    def __init__(self, config: NodeConfig, endpoint: Endpoint, nursery: trio.Nursery) -> None:
+        self.config = config
+        self.endpoint = endpoint
+        self.sid = ids.make_sid(ids.NODE, config.entropy)
+        self.rooms: dict[str, Room] = {}
+        self._nursery = nursery
+        self._starting = trio.Lock()
+
+    def wall_time(self) -> float:
+        """Seconds since 1970, by the clock that everything else here goes by."""
+        return self.config.wall + trio.current_time()
+
+    async def join(self, room_name: str, make: Callable[[Room], Participant], life: Life) -> None:
+        """Let somebody into the room of that name, which starts if there is none.
+
+        If it raises, nobody is in.
+        """
+        while True:
+            room = await self.open(room_name)
+            try:
+                await room.join(make(room), life)
+            except RoomClosed:
+                continue  # it ended meanwhile: the next one has the same name
+            return
+
+    async def open(self, name: str) -> Room:
+        """The room of that name, started if there is none."""
+        async with self._starting:
+            room = self.rooms.get(name)
+            if room is None or room.closed:
+                room = await self._nursery.start(contain, f"room {name}", self._run_room, name)
+            return room
+
+    async def _run_room(self, name: str, task_status: trio.TaskStatus[Room]) -> None:
+        sid = ids.make_sid(ids.ROOM, self.config.entropy)
+
+        def make(nursery: trio.Nursery) -> Room:
+            room = Room(sid, name, self.config.room, self.config.entropy, nursery)
+            room.created_at = self.wall_time()
+            self.rooms[name] = room
+            return room
+
+        try:
+            await run_room(make, task_status)
+        finally:
+            if (room := self.rooms.get(name)) is not None and room.sid == sid:
+                del self.rooms[name]
+
+    def participant(self, room: Room, who: Identity, listener: Listener) -> Participant:
+        """Somebody who may join *room*."""
+        return Participant(
+            ids.make_sid(ids.PARTICIPANT, self.config.entropy),
+            who,
+            listener,
+            partial(self.connect, room.speakers),
+            joined_at=self.wall_time(),
+        )
+
+    def connect(
+        self, speakers: Speakers, target: Target, hear: Callable[[PeerConnection, Event], None]
+    ) -> PeerConnection:
+        """A connection to a client, on this node's sockets; its room runs it."""
+        config = self.config
+        peer = PeerTransport(
+            ice_role=Role.LITE if config.ice_lite else Role.CONTROLLED,
+            credentials=credentials.make(config.entropy, config.tag),
+            certificate=config.certificate,
+            entropy=config.entropy,
+            wall=config.wall,
+        )
+        return PeerConnection(target, peer, self.endpoint, speakers, hear)

@@ -1,0 +1,142 @@
+"""Somebody in a room: what they may do, what they publish, what they hear.
+
+A participant belongs to one room, and its tasks live in the room's nursery. It
+is told what happens through a `Listener`, which is the signalling session of its
+client; the room does not know what language that speaks.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import attrs
+import trio
+
+from trio_sfu.peer.events import DataReceived, Event, PeerState, StateChanged
+from trio_sfu.room.connection import PeerConnection, Target
+from trio_sfu.room.grants import Grants, Kind
+from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.speakers import Speaker
+from trio_sfu.room.subscription import Subscription
+from trio_sfu.room.track import PublishedTrack
+
+
+class Listener(Protocol):
+    """What a participant's signalling session hears of the room. No call waits."""
+
+    def participant_changed(self, participant: "Participant", *, urgent: bool) -> None:
+        """Somebody (perhaps oneself) joined, left, or says something else of themselves."""
+
+    def room_changed(self) -> None:
+        """The room's metadata or numbers changed."""
+
+    def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
+        """Who speaks, and who stopped; only those whom this participant hears."""
+
+    def subscriptions_changed(self) -> None:
+        """What is to be sent to this participant changed: negotiate."""
+
+    def track_subscribed(self, track: PublishedTrack) -> None:
+        """Somebody hears *track*, which this participant publishes, for the first time."""
+
+    def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
+        """This participant's client sent *data* on a data channel."""
+
+    def connection_changed(self, connection: PeerConnection) -> None:
+        """One of this participant's connections is in another state."""
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """Who somebody is, as their token and their client say."""
+
+    identity: str
+    grants: Grants
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = attrs.Factory(dict)
+    kind: Kind = Kind.STANDARD
+    kind_details: tuple[str, ...] = ()
+    client_protocol: int = 0
+    capabilities: frozenset[str] = frozenset()
+    auto_subscribe: bool = True
+
+    @property
+    def dependent(self) -> bool:
+        """Agents and recorders serve the others: they do not keep a room open."""
+        return self.kind in (Kind.AGENT, Kind.EGRESS) or self.grants.agent or self.grants.recorder
+
+
+class Participant:
+    """Made by a signalling session, admitted by `Room.join`."""
+
+    def __init__(
+        self,
+        sid: str,
+        who: Identity,
+        listener: Listener,
+        connect: Callable[[Target, Callable[[PeerConnection, Event], None]], PeerConnection],
+        *,
+        joined_at: float,
+    ) -> None:
+        """*connect* makes a connection; *joined_at* is in seconds since 1970."""
+        self.sid = sid
+        self.who = who
+        self.listener = listener
+        self.joined_at = joined_at
+        self.version = 0
+        self.state = ParticipantState.JOINING
+        self.is_publisher = False
+        self.tracks: dict[str, PublishedTrack] = {}
+        """What this one publishes, by SID."""
+        self.subscriptions: dict[str, Subscription] = {}
+        """What this one hears, by the track's SID."""
+        self.connections = {target: connect(target, self._hear) for target in Target}
+        self.scope = trio.CancelScope()
+        self.gone = trio.Event()
+        self.leave_reason = LeaveReason.UNKNOWN_REASON
+        self.rejoin = False
+        """Whether the client shall come back by itself (LiveKit's leave action RECONNECT)."""
+        self.on_active: Callable[[], None] = lambda: None
+        """The room's: it subscribes the participant to what there is."""
+
+    @property
+    def identity(self) -> str:
+        return self.who.identity
+
+    @property
+    def hidden(self) -> bool:
+        return self.who.grants.hidden
+
+    @property
+    def uplink(self) -> PeerConnection:
+        """The connection on which this one publishes."""
+        return self.connections[Target.PUBLISHER]
+
+    @property
+    def downlink(self) -> PeerConnection:
+        """The connection on which this one hears; the data from others comes here too."""
+        return self.connections[Target.SUBSCRIBER if self.subscriber_primary else Target.PUBLISHER]
+
+    @property
+    def subscriber_primary(self) -> bool:
+        """Which connection decides that the participant is there: who hears, must hear."""
+        return self.who.grants.can_subscribe
+
+    def leave(self, reason: LeaveReason, *, rejoin: bool = False) -> None:
+        """End all that this participant is. The first reason counts."""
+        if not self.scope.cancel_called:
+            self.leave_reason, self.rejoin = reason, rejoin
+            self.scope.cancel()
+
+    def _hear(self, connection: PeerConnection, event: Event) -> None:
+        match event:
+            case DataReceived(label, data):
+                self.listener.data_received(connection, label, data)
+            case StateChanged(PeerState.FAILED):
+                self.leave(LeaveReason.CONNECTION_TIMEOUT, rejoin=True)
+            case StateChanged(state):
+                if state is PeerState.CONNECTED and connection is self.downlink:
+                    self.on_active()
+                self.listener.connection_changed(connection)
+            case _:
+                pass

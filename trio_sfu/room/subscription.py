@@ -1,0 +1,135 @@
+"""One subscriber's view of one track: what they asked for, what waits, how it is renumbered.
+
+A subscription is *wanted* from the moment it is made, and *bound* once an answer
+of the subscriber's client says that it takes the track's codec. Only then does
+anything pass. The publisher's task fills its queue; everything else happens in
+the subscriber's task.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from trio_sfu import ntp
+from trio_sfu.peer.media import Format
+from trio_sfu.room.forwarder import Forwarder
+from trio_sfu.room.info import TrackKind, TrackSettings
+from trio_sfu.room.layers import layer_for
+from trio_sfu.room.queue import Overflow, SubscriberQueue
+from trio_sfu.rtp.packet import Outgoing, RtpPacket
+
+if TYPE_CHECKING:
+    from trio_sfu.room.connection import PeerConnection
+    from trio_sfu.room.participant import Participant
+    from trio_sfu.room.track import PublishedTrack
+
+VIDEO_QUEUE: Final = 512
+AUDIO_QUEUE: Final = 64
+"""Packets: about a second of 5 Mbit/s, and of 20 ms frames."""
+
+
+@attrs.define(eq=False)
+class Subscription:
+    """Made by `PublishedTrack.subscribe` only."""
+
+    track: "PublishedTrack"
+    subscriber: "Participant"
+    connection: "PeerConnection"
+    ssrc: int
+    rtx_ssrc: int
+    settings: TrackSettings = attrs.Factory(TrackSettings)
+    mid: str = ""
+    """Of the section that carries it; "" until it has one."""
+    forwarder: Forwarder | None = None
+    """None until it is bound."""
+    queue: SubscriberQueue[RtpPacket] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.track.info.kind is TrackKind.AUDIO:
+            self.queue = SubscriberQueue(AUDIO_QUEUE, keep=AUDIO_QUEUE)
+        else:
+            self.queue = SubscriberQueue(VIDEO_QUEUE)
+
+    @property
+    def bound(self) -> bool:
+        return self.forwarder is not None
+
+    def bind(self, formats: Mapping[int, Format], now: float) -> bool:
+        """The client's answer takes *formats* in our section. False: not this track's codec."""
+        mime = self.track.info.mime.lower()
+        found = [(number, each) for number, each in formats.items() if each.mime.lower() == mime]
+        if not found:
+            self.forwarder = None
+            return False
+        if self.forwarder is None:
+            number, format = found[0]
+            self.forwarder = Forwarder(
+                mime, ssrc=self.ssrc, payload_type=number, clock_rate=format.clock_rate
+            )
+            if self.track.info.muted:
+                self.forwarder.mute()
+            for layer, clock in self.track.clocks.items():
+                self.forwarder.note_report(layer, ntp.from_unix(clock.ntp), clock.timestamp)
+            self.retarget(now)
+        return True
+
+    def unbind(self) -> None:
+        self.forwarder = None
+
+    def change(self, settings: TrackSettings, now: float) -> None:
+        """The subscriber asks for another layer, or for none."""
+        self.settings = settings
+        self.retarget(now)
+
+    def retarget(self, now: float) -> None:
+        """Aim at the layer that the settings ask for, out of those that there are."""
+        if self.forwarder is None:
+            return
+        if self.settings.disabled:
+            self.forwarder.set_target(None)
+        else:
+            self.forwarder.set_target(layer_for(self.settings, self.track.info))
+            self.want_key_frame(now)
+
+    def want_key_frame(self, now: float) -> None:
+        """Ask the publisher for what the forwarder waits for, if it waits."""
+        forwarder = self.forwarder
+        if forwarder is not None and (layer := forwarder.needs_key_frame) is not None:
+            self.track.want_key_frame(layer, now)
+
+    def key_frame_lost(self, now: float) -> None:
+        """The client cannot decode what it gets: it needs a key frame of just that."""
+        if self.forwarder is not None and self.forwarder.current is not None:
+            self.track.want_key_frame(self.forwarder.current, now)
+
+    def mute(self, *, muted: bool, now: float) -> None:
+        """The publisher fell silent, or speaks again."""
+        if self.forwarder is None:
+            return
+        if muted:
+            self.forwarder.mute()
+        else:
+            self.forwarder.unmute()
+            self.want_key_frame(now)
+
+    def put(self, layer: int, packets: list[RtpPacket]) -> None:
+        """From the publisher's task: the same *packets* for everybody."""
+        if self.forwarder is not None and self.forwarder.hears(layer):
+            self.queue.put(layer, packets)
+            self.connection.ready(self)
+
+    def take(self, now: float) -> list[Outgoing]:
+        """In the subscriber's task: all that waits, renumbered."""
+        forwarder = self.forwarder
+        outgoing: list[Outgoing] = []
+        for item in self.queue.take():
+            if forwarder is None:
+                continue
+            if isinstance(item, Overflow):
+                forwarder.overflowed(item)
+            else:
+                layer, packets = item
+                outgoing += forwarder.forward(layer, packets)
+        self.want_key_frame(now)
+        return outgoing

@@ -1,0 +1,199 @@
+"""Offers and answers of one client's two PeerConnections.
+
+On `/rtc` the client offers what it publishes and we answer at once: `Uplink`.
+What it subscribes to we offer, and it answers: `Downlink`, where the art is in
+not offering too often. Tracks come and go in bursts, every offer costs a round
+trip, and there may be only one at a time:
+
+    want() --> debounce (10 or 150 ms) --> offer --> answer --> want()ed again? offer at once
+                                            |
+                                            +--> none within 15 s: the client must rejoin
+
+Neither knows a room or a socket; what was agreed is handed on as the values that
+a peer takes.
+"""
+
+import enum
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import attrs
+
+from trio_sfu.core import Entropy
+from trio_sfu.dtls.certificate import Fingerprint
+from trio_sfu.ice import credentials
+from trio_sfu.peer.events import Configure, DtlsRole, SetRemote
+from trio_sfu.peer.media import Format, ReceiveSection, SendSection
+from trio_sfu.sdp.agreement import AgreedSection, Agreement, SectionPlan, Sending
+from trio_sfu.sdp.answer import answer
+from trio_sfu.sdp.attributes import Setup
+from trio_sfu.sdp.offer import Offerer
+from trio_sfu.sdp.session import MediaSection, Origin, SessionDescription, Transport
+
+QUIET: Final = 0.150
+"""Seconds between offers that count as calm: then the next may come soon."""
+DEBOUNCE_CALM: Final = 0.010
+DEBOUNCE_BUSY: Final = 0.150
+"""Seconds to gather what else changes, before an offer (LiveKit's numbers)."""
+ANSWER_TIMEOUT: Final = 15.0
+"""Seconds after which a client that does not answer is lost."""
+
+
+class Uplink:
+    """Answers the offers in which a client publishes."""
+
+    def __init__(self, ours: Transport, entropy: Entropy) -> None:
+        self._ours = ours
+        self._origin = Origin(int.from_bytes(entropy(7), "big"), 0)
+
+    def answer(self, offer: str, plan: Callable[[MediaSection], SectionPlan | None]) -> Agreement:
+        """The agreement on *offer*; *plan* says what is wanted of each section.
+
+        `WireError` if there is no answering it.
+        """
+        description = SessionDescription.parse(offer)
+        plans = {
+            section.mid: wanted
+            for section in description.sections
+            if section.mid is not None and (wanted := plan(section)) is not None
+        }
+        self._origin = attrs.evolve(self._origin, version=self._origin.version + 1)
+        return answer(description, self._ours, self._origin, plans)
+
+
+class Phase(enum.Enum):
+    """What a downlink is doing about its next offer."""
+
+    IDLE = enum.auto()
+    DEBOUNCING = enum.auto()
+    WAITING = enum.auto()
+    """For the client's answer."""
+    RETRY = enum.auto()
+    """For the answer, and something changed meanwhile: offer again when it is there."""
+
+
+class Downlink:
+    """Offers a client what it subscribes to, one offer at a time."""
+
+    def __init__(self, ours: Transport, entropy: Entropy) -> None:
+        self.phase = Phase.IDLE
+        self.deadline = math.inf
+        """When `due` has something to say."""
+        self._ours = ours
+        self._offerer = Offerer(int.from_bytes(entropy(7), "big"))
+        self._id = 1 + entropy(1)[0]
+        self._offered_at = -math.inf
+
+    def want(self, now: float, *, at_once: bool = False) -> None:
+        """What is to be sent changed."""
+        if self.phase is Phase.WAITING:
+            self.phase = Phase.RETRY
+        elif self.phase is Phase.IDLE or at_once:
+            if self.phase is Phase.RETRY:
+                return
+            self.phase = Phase.DEBOUNCING
+            calm = now - self._offered_at > QUIET
+            self.deadline = now if at_once else now + (DEBOUNCE_CALM if calm else DEBOUNCE_BUSY)
+
+    def offer_due(self, now: float) -> bool:
+        return self.phase is Phase.DEBOUNCING and now >= self.deadline
+
+    def timed_out(self, now: float) -> bool:
+        """Whether the client has not answered for too long."""
+        return self.phase in (Phase.WAITING, Phase.RETRY) and now >= self.deadline
+
+    def offer(self, sending: Iterable[Sending], now: float) -> tuple[str, int, Mapping[str, str]]:
+        """The next offer: its text, its id, and which mid carries which track."""
+        self.phase, self.deadline = Phase.WAITING, now + ANSWER_TIMEOUT
+        self._offered_at = now
+        self._id = self._id % 0xFFFF_FFFF + 1
+        description = self._offerer.offer(self._ours, sending)
+        return str(description), self._id, self._offerer.track_ids
+
+    def accept(self, text: str, number: int, now: float) -> Agreement | None:
+        """The agreement that the client's answer makes; None for one that nobody waits for.
+
+        *number* is the id of the offer that it answers; 0 from clients that do not
+        say. `WireError` if it does not fit the offer.
+        """
+        if self.phase not in (Phase.WAITING, Phase.RETRY) or number not in (0, self._id):
+            return None
+        agreement = self._offerer.accept(SessionDescription.parse(text))
+        again = self.phase is Phase.RETRY
+        self.phase, self.deadline = Phase.IDLE, math.inf
+        if again:
+            self.want(now, at_once=True)
+        return agreement
+
+
+# --- what was agreed, in a peer's words
+
+
+def set_remote(agreement: Agreement) -> SetRemote:
+    """What a peer must know of the other end; `WireError` for what is no credential."""
+    theirs = agreement.transport
+    return SetRemote(
+        credentials=credentials.parse(theirs.ufrag, theirs.password),
+        fingerprints=tuple(Fingerprint.parse(str(each)) for each in theirs.fingerprints),
+        dtls_role=DtlsRole.CLIENT if agreement.setup is Setup.ACTIVE else DtlsRole.SERVER,
+        ice_lite=theirs.lite,
+    )
+
+
+def configure(agreement: Agreement) -> Configure:
+    """The sections that carry something."""
+    return Configure(
+        receive=tuple(
+            receive_section(each) for each in agreement.sections if each.direction.receives
+        ),
+        send=tuple(
+            send_section(each)
+            for each in agreement.sections
+            if each.direction.sends and each.sending is not None
+        ),
+    )
+
+
+def formats(section: AgreedSection) -> dict[int, Format]:
+    """By payload type, in the order of the answer."""
+    return {
+        payload_type: Format(
+            mime=each.mime,
+            clock_rate=each.clock_rate,
+            channels=each.channels,
+            parameters=each.parameters,
+            repairs=each.repairs,
+            feedback=each.feedback,
+        )
+        for payload_type, each in section.formats.items()
+    }
+
+
+def receive_section(section: AgreedSection) -> ReceiveSection:
+    """What the client sends in a section."""
+    return ReceiveSection(
+        mid=section.mid,
+        kind=section.kind,
+        formats=formats(section),
+        extensions=section.extensions,
+        rids=section.rids,
+        ssrcs=section.ssrcs,
+        repairs=section.repairs,
+    )
+
+
+def send_section(section: AgreedSection) -> SendSection:
+    """What we send in a section."""
+    sending = section.sending
+    assert sending is not None, "asked for sections that send"
+    assert sending.ssrc is not None, "we declare what we send"
+    return SendSection(
+        mid=section.mid,
+        kind=section.kind,
+        ssrc=sending.ssrc,
+        cname=sending.cname,
+        formats=formats(section),
+        extensions=section.extensions,
+        rtx_ssrc=sending.rtx_ssrc,
+    )

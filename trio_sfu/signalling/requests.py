@@ -1,0 +1,151 @@
+"""What a client may ask, and what happens then: one table, one function a kind.
+
+A request that this server does not know, or not yet, is ignored, as LiveKit's
+does. One that may not be is answered with a RequestResponse which names a reason
+and, for those that carry a number, which request it was.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from livekit.protocol import models, rtc
+
+from trio_sfu.errors import WireError
+from trio_sfu.room.connection import Target
+from trio_sfu.room.info import LeaveReason, TrackKind
+from trio_sfu.signalling import translate
+from trio_sfu.signalling.publishing import MAX_PENDING
+
+if TYPE_CHECKING:
+    from trio_sfu.signalling.session import Session
+
+log = structlog.get_logger(__name__)
+
+Reason = rtc.RequestResponse.Reason
+
+MAX_SDP: Final = 256 << 10
+"""Bytes of one description; an offer of sixty tracks has a third of it."""
+MAX_SIDS: Final = 1_000
+"""Tracks that one request may name."""
+
+_KINDS: Final = {
+    models.TrackType.AUDIO: TrackKind.AUDIO,
+    models.TrackType.VIDEO: TrackKind.VIDEO,
+}
+_TARGETS: Final = {target.value: target for target in Target}
+
+
+def offer(session: "Session", message: rtc.SessionDescription) -> None:
+    """The client wants to publish something else than so far."""
+    try:
+        session.answer(message.sdp, message.id)
+    except WireError as error:
+        log.info("an offer that cannot be answered", error=str(error), **session.names)
+        session.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
+
+
+def answer(session: "Session", message: rtc.SessionDescription) -> None:
+    """The client has looked at our offer."""
+    try:
+        session.accept(message.sdp, message.id)
+    except WireError as error:
+        log.info("an answer that does not fit the offer", error=str(error), **session.names)
+        session.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
+
+
+def trickle(session: "Session", message: rtc.TrickleRequest) -> None:
+    """The client may be reached at another address, too."""
+    line = translate.candidate_line(message.candidateInit)
+    target = _TARGETS.get(message.target)
+    if target is None or (line is None and not message.final):
+        session.refuse(Reason.UNCLASSIFIED_ERROR, "not a candidate", trickle=message)
+    elif line is not None:
+        session.add_candidate(target, line)
+
+
+def add_track(session: "Session", message: rtc.AddTrackRequest) -> None:
+    """The client is about to publish a track."""
+    kind = _KINDS.get(message.type)
+    grants = session.participant.who.grants
+    if not grants.may_publish(translate.source(message.source)):
+        session.refuse(Reason.NOT_ALLOWED, "does not have permission to publish", add_track=message)
+    elif kind is None:
+        session.refuse(Reason.UNSUPPORTED_TYPE, "unsupported track type", add_track=message)
+    elif len(session.announcements) >= MAX_PENDING:
+        session.refuse(Reason.LIMIT_EXCEEDED, "too many pending tracks", add_track=message)
+    elif not message.sid:  # with one it is a second codec for a track: not taken yet
+        session.announce(message, kind)
+
+
+def mute(session: "Session", message: rtc.MuteTrackRequest) -> None:
+    """The client falls silent, or does no longer."""
+    track = session.participant.tracks.get(message.sid)
+    if track is not None:
+        if track.info.muted != message.muted:
+            session.room.mute(track, muted=message.muted)
+    elif not session.announcements.mute(message.sid, muted=message.muted):
+        session.refuse(Reason.NOT_FOUND, "track not found", mute=message)
+
+
+def subscription(session: "Session", message: rtc.UpdateSubscription) -> None:
+    """The client wants to hear some tracks, or no longer."""
+    sids = list(message.track_sids)
+    for each in message.participant_tracks:
+        sids += each.track_sids
+    for sid in sids[:MAX_SIDS]:
+        if not message.subscribe:
+            if (old := session.participant.subscriptions.get(sid)) is not None:
+                session.room.unsubscribe(old)
+        elif (track := session.room.find_track(sid)) is not None:
+            session.subscribe(track)
+        else:
+            session.respond(
+                rtc.SignalResponse(
+                    subscription_response=rtc.SubscriptionResponse(
+                        track_sid=sid, err=models.SubscriptionError.SE_TRACK_NOTFOUND
+                    )
+                )
+            )
+
+
+def track_setting(session: "Session", message: rtc.UpdateTrackSettings) -> None:
+    """The client shows some tracks in another size, or not at all."""
+    settings = translate.track_settings(message)
+    for sid in message.track_sids[:MAX_SIDS]:
+        session.change_settings(sid, settings)
+
+
+def leave(session: "Session", message: rtc.LeaveRequest) -> None:
+    """The client goes, and does not wait for an answer."""
+    try:
+        reason = LeaveReason(message.reason)
+    except ValueError:
+        reason = LeaveReason.CLIENT_INITIATED
+    if reason is LeaveReason.UNKNOWN_REASON:
+        reason = LeaveReason.CLIENT_INITIATED
+    session.participant.leave(reason)
+
+
+def update_metadata(session: "Session", message: rtc.UpdateParticipantMetadata) -> None:
+    """The client wants to say something else about itself: with the conversation issue."""
+    session.refuse(
+        Reason.NOT_ALLOWED,
+        "does not have permission to update own metadata",
+        request_id=message.request_id,
+        update_metadata=message,
+    )
+
+
+REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
+    "offer": offer,
+    "answer": answer,
+    "trickle": trickle,
+    "add_track": add_track,
+    "mute": mute,
+    "subscription": subscription,
+    "track_setting": track_setting,
+    "leave": leave,
+    "update_metadata": update_metadata,
+}
+"""By the name of the field in SignalRequest. Pings never come here: the socket answers them."""

@@ -1,0 +1,126 @@
+"""Runs signalling sessions on Trio: the far end of the front end's two channels.
+
+A session lives in its room's nursery, not in the task that holds the WebSocket:
+so a room that ends, a kick and a bug all reach it by cancellation, and later a
+client may come back on another socket.
+"""
+
+import math
+
+import structlog
+import trio
+from livekit.protocol.rtc import SignalRequest, SignalResponse
+
+from trio_sfu.room.info import LeaveReason
+from trio_sfu.room.node import Node
+from trio_sfu.room.participant import Participant
+from trio_sfu.room.room import Room
+from trio_sfu.signalling import translate
+from trio_sfu.signalling.join import JoinRequest
+from trio_sfu.signalling.session import Session
+
+log = structlog.get_logger(__name__)
+
+
+class Signalling:
+    """Starts the session of everybody who joins a node."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    async def connect(
+        self,
+        join: JoinRequest,
+        requests: trio.MemoryReceiveChannel[SignalRequest],
+        responses: trio.MemorySendChannel[SignalResponse],
+    ) -> None:
+        """Return once the session runs; see `trio_sfu.signalling.join`."""
+        if join.reconnect:
+            # There is no resume yet: the client shall join anew.
+            responses.send_nowait(translate.leave(LeaveReason.STATE_MISMATCH, rejoin=True))
+            responses.close()
+            return
+        session: Session | None = None
+
+        def make(room: Room) -> Participant:
+            nonlocal session
+            session = Session(self._node, room, join, trio.current_time)
+            return session.participant
+
+        async def life(participant: Participant) -> None:
+            assert session is not None, "made before its participant was let in"
+            await run_session(session, requests, responses)
+
+        await self._node.join(join.room, make, life)
+
+
+async def run_session(
+    session: Session,
+    requests: trio.MemoryReceiveChannel[SignalRequest],
+    responses: trio.MemorySendChannel[SignalResponse],
+) -> None:
+    """Be one client's session until it leaves, or is cancelled; the client hears why."""
+    participant = session.participant
+    bell = Bell()
+    session.ring = bell.ring
+    log.info("joined", sid=participant.sid, **session.names)
+    try:
+        async with trio.open_nursery() as nursery:
+            session.begin()
+            nursery.start_soon(_speak, session, bell, responses)
+            async with requests:
+                async for request in requests:
+                    session.receive(request)
+            participant.leave(LeaveReason.SIGNAL_CLOSE)
+    finally:
+        if participant.leave_reason is LeaveReason.UNKNOWN_REASON:
+            participant.leave_reason = LeaveReason.SERVER_SHUTDOWN
+        _say_goodbye(participant, responses)
+        log.info("left", reason=participant.leave_reason.name, **session.names)
+
+
+async def _speak(
+    session: Session, bell: "Bell", responses: trio.MemorySendChannel[SignalResponse]
+) -> None:
+    """Tell the client what there is to tell, when it is due."""
+    while True:
+        now = trio.current_time()
+        if now >= session.deadline:
+            session.handle_timeout(now)
+        for response in session.take_responses():
+            await responses.send(response)
+        await bell.wait(session.deadline)
+
+
+def _say_goodbye(
+    participant: Participant, responses: trio.MemorySendChannel[SignalResponse]
+) -> None:
+    """A Leave, if there is room for it; nothing may wait here."""
+    if participant.leave_reason not in (LeaveReason.CLIENT_INITIATED, LeaveReason.SIGNAL_CLOSE):
+        try:
+            responses.send_nowait(
+                translate.leave(participant.leave_reason, rejoin=participant.rejoin)
+            )
+        except (trio.WouldBlock, trio.BrokenResourceError):
+            log.info("a goodbye did not fit", participant=participant.identity)
+    responses.close()
+
+
+class Bell:
+    """Wakes one waiter; rung before it waits, it does not wait."""
+
+    def __init__(self) -> None:
+        self._rung = False
+        self._waiter = trio.lowlevel.ParkingLot()
+
+    def ring(self) -> None:
+        self._rung = True
+        self._waiter.unpark()
+
+    async def wait(self, deadline: float = math.inf) -> None:
+        if self._rung:
+            await trio.lowlevel.checkpoint()
+        else:
+            with trio.move_on_at(deadline):
+                await self._waiter.park()
+        self._rung = False

@@ -1,0 +1,416 @@
+"""One client's signalling, as a core: requests in, responses out, and what is due when.
+
+It is the `Listener` of its participant: what happens in the room comes in as
+calls, and leaves as LiveKit's messages in `take_responses`. Nothing here waits;
+`trio_sfu.signalling.serve` runs it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+import structlog
+from livekit.protocol import models, rtc
+
+from trio_sfu.peer.events import AddCandidate, OpenChannel
+from trio_sfu.room.connection import PeerConnection, Target
+from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE, deliver
+from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo, TrackKind, TrackSettings
+from trio_sfu.room.node import Node
+from trio_sfu.room.participant import Identity, Participant
+from trio_sfu.room.room import Room
+from trio_sfu.room.speakers import Speaker
+from trio_sfu.room.track import PublishedTrack
+from trio_sfu.sdp.agreement import AgreedSection, Receiving, SectionPlan, Sending
+from trio_sfu.sdp.attributes import Fingerprint
+from trio_sfu.sdp.session import MediaSection, Transport
+from trio_sfu.signalling import negotiation, packets, translate
+from trio_sfu.signalling.join import JoinRequest
+from trio_sfu.signalling.publishing import Announcements
+from trio_sfu.signalling.requests import REQUESTS
+from trio_sfu.signalling.updates import Updates
+
+log = structlog.get_logger(__name__)
+
+JOIN_DEADLINE: Final = 60.0
+"""Seconds in which a new participant must be connected (LiveKit's join verification)."""
+
+PUBLISH_CODECS: Final = (
+    "video/VP8",
+    "video/H264",
+    "video/VP9",
+    "video/AV1",
+    "audio/opus",
+    "audio/red",
+    "audio/PCMU",
+    "audio/PCMA",
+)
+"""What a client may publish. VP8 first, video before audio: Flutter 2.4.2 needs it so."""
+
+MAX_SETTINGS: Final = 1_000
+"""Tracks whose settings are remembered before they are subscribed to."""
+
+
+class Session:
+    """What one client and the room tell each other."""
+
+    def __init__(
+        self, node: Node, room: Room, join: JoinRequest, clock: Callable[[], float]
+    ) -> None:
+        """*clock* is Trio's, or a test's."""
+        self.node = node
+        self.room = room
+        self.announcements = Announcements()
+        self.participant = node.participant(
+            room,
+            Identity(
+                identity=join.identity,
+                grants=join.grants,
+                name=join.name,
+                metadata=join.metadata,
+                attributes=join.attributes,
+                kind=join.kind,
+                kind_details=join.kind_details,
+                client_protocol=join.client_protocol,
+                capabilities=join.client.capabilities,
+                auto_subscribe=join.auto_subscribe,
+            ),
+            self,
+        )
+        self.ring: Callable[[], None] = lambda: None
+        """Called when there is something to take, or `deadline` moved."""
+        self._join = join
+        self._clock = clock
+        self._responses: list[rtc.SignalResponse] = []
+        self._updates = Updates()
+        self._uplink = negotiation.Uplink(self._transport(Target.PUBLISHER), node.config.entropy)
+        self._downlink = negotiation.Downlink(
+            self._transport(Target.SUBSCRIBER), node.config.entropy
+        )
+        self._settings: dict[str, TrackSettings] = {}
+        self._join_deadline = math.inf
+
+    @property
+    def names(self) -> dict[str, str]:
+        """For a log line."""
+        return {"room": self.room.name, "participant": self.participant.identity}
+
+    # --- core
+
+    def begin(self) -> None:
+        """The participant is in: say so to it, then to the others, and offer it what there is."""
+        participant = self.participant
+        self._join_deadline = self._clock() + JOIN_DEADLINE
+        self.respond(rtc.SignalResponse(join=self._join_response()))
+        participant.state = ParticipantState.JOINED
+        self.room.tell(participant, urgent=False)
+        if participant.subscriber_primary:
+            for label, ordered in ((RELIABLE, True), (LOSSY, False), (DATA_TRACK, False)):
+                participant.downlink.mailbox.wish(
+                    OpenChannel(label, ordered, None if ordered else 0)
+                )
+            self.room.subscribe_to_all(participant)
+            self._downlink.want(self._clock(), at_once=True)
+        self.ring()
+
+    def receive(self, request: rtc.SignalRequest) -> None:
+        """Do what the client asks."""
+        kind = request.WhichOneof("message")
+        if kind is not None and (act := REQUESTS.get(kind)) is not None:
+            act(self, getattr(request, kind))
+
+    @property
+    def deadline(self) -> float:
+        return min(self._updates.deadline, self._downlink.deadline, self._join_deadline)
+
+    def handle_timeout(self, now: float) -> None:
+        """Do what is due by *now*."""
+        if now >= self._join_deadline:
+            self._join_deadline = math.inf
+            if self.participant.state is not ParticipantState.ACTIVE:
+                self.participant.leave(LeaveReason.JOIN_FAILURE)
+        if self._downlink.timed_out(now):
+            self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
+        offering = self._downlink.offer_due(now)
+        # Whose tracks an offer carries must be known to the client before it.
+        if offering or now >= self._updates.deadline:
+            self._responses += self._updates.take()
+        if offering:
+            self._offer(now)
+
+    def take_responses(self) -> list[rtc.SignalResponse]:
+        taken, self._responses = self._responses, []
+        return taken
+
+    def respond(self, response: rtc.SignalResponse) -> None:
+        self._responses.append(response)
+        self.ring()
+
+    def refuse(
+        self,
+        reason: "rtc.RequestResponse.Reason",
+        message: str,
+        request_id: int = 0,
+        **request: object,
+    ) -> None:
+        """Tell the client that what it asked for is not done."""
+        response = rtc.RequestResponse(
+            request_id=request_id,
+            reason=reason,
+            message=message,
+            **request,  # type: ignore[arg-type]  # one of the request's oneof
+        )
+        self.respond(rtc.SignalResponse(request_response=response))
+
+    # --- publishing
+
+    def announce(self, request: rtc.AddTrackRequest, kind: TrackKind) -> None:
+        info = self.announcements.add(request, kind, self.node.config.entropy)
+        self.respond(
+            rtc.SignalResponse(
+                track_published=rtc.TrackPublishedResponse(
+                    cid=request.cid, track=translate.track_info(info)
+                )
+            )
+        )
+
+    def answer(self, sdp: str, number: int) -> None:
+        """Answer the client's offer, and publish what it brings; `WireError` if it is bad."""
+        agreement = self._uplink.answer(sdp, self._plan)
+        remote = negotiation.set_remote(agreement)
+        mailbox = self.participant.connections[Target.PUBLISHER].mailbox
+        mailbox.wish(remote)
+        mailbox.wish(negotiation.configure(agreement))
+        self.respond(
+            rtc.SignalResponse(
+                answer=rtc.SessionDescription(
+                    type="answer", sdp=str(agreement.description), id=number
+                )
+            )
+        )
+        self._publish(agreement.sections)
+
+    def _plan(self, section: MediaSection) -> SectionPlan | None:
+        """What the answer wants of a section in which the client sends."""
+        track_id = section.msids[0].track_id if section.msids else ""
+        info = self._info_of(section.mid or "", section.kind, track_id)
+        if info is None:
+            return None
+        codec = info.codecs[0].mime if info.codecs and info.codecs[0].mime else None
+        audio = info.kind is TrackKind.AUDIO
+        return SectionPlan(
+            receive=Receiving(
+                prefer=codec,
+                dtx=not info.disable_dtx if audio else None,
+                stereo=info.stereo if audio else None,
+            )
+        )
+
+    def _info_of(self, mid: str, kind: str, track_id: str) -> TrackInfo | None:
+        published = self.participant.uplink.tracks.get(mid)
+        if published is not None:
+            return published.info
+        if kind not in {each.value for each in TrackKind}:
+            return None
+        return self.announcements.match(TrackKind(kind), track_id)
+
+    def _publish(self, sections: Sequence[AgreedSection]) -> None:
+        """Publish what the sections carry for the first time, unpublish what they do no more."""
+        connection = self.participant.uplink
+        flowing = {each.mid: each for each in sections if each.direction.receives}
+        for mid, track in list(connection.tracks.items()):
+            if mid not in flowing or self._replaced(track, flowing[mid]):
+                self.room.unpublish(track)
+        for mid, section in flowing.items():
+            if mid not in connection.tracks:
+                info = self.announcements.match(TrackKind(section.kind), section.track_id)
+                if info is not None:
+                    self.announcements.take(info.sid)
+                    self._publish_section(connection, section, info)
+
+    def _replaced(self, track: PublishedTrack, section: AgreedSection) -> bool:
+        """Whether the client uses *track*'s section for another, announced track now."""
+        return section.track_id not in ("", track.client_id) and (
+            self.announcements.find(section.track_id) is not None
+        )
+
+    def _publish_section(
+        self, connection: PeerConnection, section: AgreedSection, info: TrackInfo
+    ) -> None:
+        mime = next(each.mime for each in section.formats.values())
+        info = attrs.evolve(
+            info,
+            mid=section.mid,
+            mime=mime,
+            codecs=tuple(
+                attrs.evolve(codec, mime=codec.mime or mime, mid=section.mid)
+                for codec in info.codecs
+            ),
+        )
+        media = negotiation.receive_section(section)
+        self.room.publish(
+            PublishedTrack(info, self.participant, connection, media, section.track_id)
+        )
+
+    # --- subscribing
+
+    def subscribe(self, track: PublishedTrack) -> None:
+        self.room.subscribe(self.participant, track)
+
+    def change_settings(self, sid: str, settings: TrackSettings) -> None:
+        """Settings may come before the subscription that they are for."""
+        if len(self._settings) < MAX_SETTINGS or sid in self._settings:
+            self._settings[sid] = settings
+        if (subscription := self.participant.subscriptions.get(sid)) is not None:
+            subscription.change(settings, self._clock())
+
+    def _offer(self, now: float) -> None:
+        sending = [
+            Sending(
+                kind=track.info.kind.value,
+                stream_id=track.stream_id,
+                track_id=track.sid,
+                cname=track.stream_id,
+                mime=track.info.mime,
+                ssrc=subscription.ssrc,
+                rtx_ssrc=subscription.rtx_ssrc if track.info.kind is TrackKind.VIDEO else None,
+                stereo=track.info.stereo,
+            )
+            for subscription in self.participant.subscriptions.values()
+            for track in [subscription.track]
+        ]
+        sdp, number, mids = self._downlink.offer(sending, now)
+        self.respond(
+            rtc.SignalResponse(
+                offer=rtc.SessionDescription(
+                    type="offer", sdp=sdp, id=number, mid_to_track_id=dict(mids)
+                )
+            )
+        )
+
+    def accept(self, sdp: str, number: int) -> None:
+        """The client's answer to our offer; `WireError` if it does not fit."""
+        now = self._clock()
+        agreement = self._downlink.accept(sdp, number, now)
+        if agreement is None:
+            return
+        connection = self.participant.connections[Target.SUBSCRIBER]
+        connection.mailbox.wish(negotiation.set_remote(agreement))
+        connection.mailbox.wish(negotiation.configure(agreement))
+        connection.subscriptions.clear()
+        for section in agreement.sections:
+            if section.sending is not None:
+                self._bind(connection, section, section.sending.track_id, now)
+        self.ring()
+
+    def _bind(
+        self, connection: PeerConnection, section: AgreedSection, sid: str, now: float
+    ) -> None:
+        subscription = self.participant.subscriptions.get(sid)
+        if subscription is None:
+            return
+        bound = section.direction.sends and subscription.bind(negotiation.formats(section), now)
+        if bound:
+            subscription.mid = section.mid
+            connection.subscriptions[section.mid] = subscription
+            if (settings := self._settings.get(sid)) is not None:
+                subscription.change(settings, now)
+            self.room.bound(subscription)
+        else:
+            self.room.unsubscribe(subscription)
+            self.respond(
+                rtc.SignalResponse(
+                    subscription_response=rtc.SubscriptionResponse(
+                        track_sid=sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
+                    )
+                )
+            )
+
+    def add_candidate(self, target: Target, line: str) -> None:
+        self.participant.connections[target].mailbox.wish(AddCandidate(line))
+
+    # --- Listener: what happens in the room
+
+    def participant_changed(self, participant: Participant, *, urgent: bool) -> None:
+        if self.participant.state is not ParticipantState.JOINING:
+            mine = participant is self.participant
+            if not mine:
+                self._updates.note(participant, self._clock(), urgent=urgent)
+                self.ring()
+
+    def room_changed(self) -> None:
+        self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room_info())))
+
+    def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
+        self.respond(translate.speakers_changed(speakers))
+
+    def subscriptions_changed(self) -> None:
+        if self.participant.state is not ParticipantState.JOINING:
+            self._downlink.want(self._clock())
+            self.ring()
+
+    def track_subscribed(self, track: PublishedTrack) -> None:
+        self.respond(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.sid)))
+
+    def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
+        delivery = packets.stamp(self.participant, label, data)
+        if delivery is not None:
+            deliver(
+                self.room,
+                self.participant,
+                label,
+                delivery.data,
+                delivery.sids,
+                delivery.identities,
+            )
+
+    def connection_changed(self, connection: PeerConnection) -> None:
+        log.info(
+            "connection changed",
+            connection=connection.target.name.lower(),
+            state=connection.state.name.lower(),
+            **self.names,
+        )
+
+    # --- descriptions
+
+    def _transport(self, target: Target) -> Transport:
+        """Our end of one of the client's connections, as its descriptions tell it."""
+        config = self.node.config
+        ours = self.participant.connections[target].peer.ice.local
+        return Transport(
+            ufrag=ours.ufrag,
+            password=ours.password,
+            fingerprints=(Fingerprint.parse(str(config.certificate.fingerprint)),),
+            lite=config.ice_lite,
+            candidates=config.candidates,
+            complete=True,
+        )
+
+    def _room_info(self) -> models.Room:
+        codecs = [models.Codec(mime=mime) for mime in PUBLISH_CODECS]
+        return translate.room_info(self.room, codecs)
+
+    def _join_response(self) -> rtc.JoinResponse:
+        others = [
+            each
+            for each in self.room.participants.values()
+            if each is not self.participant and not each.hidden
+        ]
+        for each in others:
+            self._updates.told(each)
+        info = translate.server_info(self.node.sid)
+        return rtc.JoinResponse(
+            room=self._room_info(),
+            participant=translate.participant_info(self.participant),
+            other_participants=map(translate.participant_info, others),
+            subscriber_primary=self.participant.subscriber_primary,
+            ping_interval=translate.PING_INTERVAL,
+            ping_timeout=translate.PING_TIMEOUT,
+            server_info=info,
+            server_version=info.version,
+            server_region=info.region,
+            enabled_publish_codecs=[models.Codec(mime=mime) for mime in PUBLISH_CODECS],
+            fast_publish=self.participant.who.grants.can_publish,
+        )

@@ -1,0 +1,267 @@
+"""LiveKit's messages there, the room's values here. Protobuf stops in this folder.
+
+Every function is pure: a message in, a value out, or the other way round. What a
+client sends may be anything: unknown enum numbers become "unknown", and lists are
+cut at a limit, for nobody has a hundred simulcast layers.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from livekit.protocol import models, rtc
+
+from trio_sfu.room.grants import Grants, Source
+from trio_sfu.room.info import (
+    CodecInfo,
+    Layer,
+    LeaveReason,
+    Quality,
+    TrackInfo,
+    TrackKind,
+    TrackSettings,
+)
+from trio_sfu.room.participant import Participant
+from trio_sfu.room.room import Room
+from trio_sfu.room.speakers import Speaker
+
+SERVER_VERSION: Final = "1.13.5"
+"""Of LiveKit's server that we are compatible with, not ours. Clients switch features
+by it, and the Rust core panics where it is no plain x.y.z (see docs/assumptions)."""
+
+PROTOCOL: Final = 17
+AGENT_PROTOCOL: Final = 1
+PING_INTERVAL: Final = 5
+PING_TIMEOUT: Final = 15
+"""Seconds; clients send, and give up, at these."""
+
+MAX_LIST: Final = 16
+"""Layers and codecs that are looked at in one request."""
+
+_SOURCES: Final = {
+    Source.UNKNOWN: models.TrackSource.UNKNOWN,
+    Source.CAMERA: models.TrackSource.CAMERA,
+    Source.MICROPHONE: models.TrackSource.MICROPHONE,
+    Source.SCREEN_SHARE: models.TrackSource.SCREEN_SHARE,
+    Source.SCREEN_SHARE_AUDIO: models.TrackSource.SCREEN_SHARE_AUDIO,
+}
+_SOURCES_BACK: Final[Mapping[int, Source]] = {number: source for source, number in _SOURCES.items()}
+
+
+# --- what we say
+
+
+def participant_info(participant: Participant) -> models.ParticipantInfo:
+    """All that others may know of *participant*."""
+    who = participant.who
+    info = models.ParticipantInfo(
+        sid=participant.sid,
+        identity=who.identity,
+        state=participant.state.name,
+        metadata=who.metadata,
+        joined_at=int(participant.joined_at),
+        joined_at_ms=int(participant.joined_at * 1000),
+        name=who.name,
+        version=participant.version,
+        permission=permission(who.grants),
+        is_publisher=participant.is_publisher,
+        kind=who.kind.name,
+        attributes=dict(who.attributes),
+        disconnect_reason=participant.leave_reason.name,
+        client_protocol=who.client_protocol,
+    )
+    info.tracks.extend(track_info(track.info) for track in participant.tracks.values())
+    for name in who.capabilities & set(models.ClientInfo.Capability.keys()):
+        info.capabilities.append(getattr(models.ClientInfo, name))
+    return info
+
+
+def permission(grants: Grants) -> models.ParticipantPermission:
+    """What a participant may do, as everybody is told."""
+    return models.ParticipantPermission(
+        can_subscribe=grants.can_subscribe,
+        can_publish=grants.can_publish,
+        can_publish_data=grants.can_publish_data,
+        can_publish_sources=[_SOURCES[source] for source in sorted_sources(grants)],
+        hidden=grants.hidden,
+        recorder=grants.recorder,
+        can_update_metadata=grants.can_update_own_metadata,
+        agent=grants.agent,
+        can_subscribe_metrics=grants.can_subscribe_metrics,
+    )
+
+
+def sorted_sources(grants: Grants) -> list[Source]:
+    """The only sources that may be published, in LiveKit's order; [] for all."""
+    return sorted(grants.can_publish_sources, key=lambda source: _SOURCES[source])
+
+
+def track_info(info: TrackInfo) -> models.TrackInfo:
+    """All that others may know of a track."""
+    message = models.TrackInfo(
+        sid=info.sid,
+        type=models.TrackType.AUDIO if info.kind is TrackKind.AUDIO else models.TrackType.VIDEO,
+        name=info.name,
+        muted=info.muted,
+        width=info.width,
+        height=info.height,
+        simulcast=info.simulcast,
+        disable_dtx=info.disable_dtx,
+        source=_SOURCES[info.source],
+        mime_type=info.mime,
+        mid=info.mid,
+        stereo=info.stereo,
+        disable_red=info.disable_red,
+        encryption=info.encryption,  # type: ignore[arg-type]  # a number of LiveKit's enum
+        stream=info.stream,
+        version=models.TimedVersion(ticks=info.version),
+        audio_features=info.audio_features,  # type: ignore[arg-type]
+        backup_codec_policy=info.backup_codec_policy,  # type: ignore[arg-type]
+    )
+    message.layers.extend(map(video_layer, info.layers))
+    for codec in info.codecs:
+        message.codecs.append(
+            models.SimulcastCodecInfo(
+                mime_type=codec.mime,
+                mid=codec.mid,
+                cid=codec.cid,
+                layers=map(video_layer, codec.layers),
+                video_layer_mode=codec.layer_mode,  # type: ignore[arg-type]
+            )
+        )
+    return message
+
+
+def video_layer(layer: Layer) -> models.VideoLayer:
+    """One size in which a track is published."""
+    return models.VideoLayer(
+        quality=layer.quality.name,
+        width=layer.width,
+        height=layer.height,
+        bitrate=layer.bitrate,
+        ssrc=layer.ssrc,
+        spatial_layer=layer.spatial,
+        rid=layer.rid,
+    )
+
+
+def room_info(room: Room, codecs: Sequence[models.Codec] = ()) -> models.Room:
+    """What a room says of itself; *codecs* are those that may be published in it."""
+    return models.Room(
+        sid=room.sid,
+        name=room.name,
+        metadata=room.metadata,
+        empty_timeout=room.config.empty_timeout,
+        departure_timeout=room.config.departure_timeout,
+        creation_time=int(room.created_at),
+        creation_time_ms=int(room.created_at * 1000),
+        num_participants=sum(not each.who.dependent for each in room.participants.values()),
+        num_publishers=room.publishers,
+        enabled_codecs=codecs,
+    )
+
+
+def server_info(node: str, region: str = "") -> models.ServerInfo:
+    """Who we are, as far as clients ask: which LiveKit we are like."""
+    return models.ServerInfo(
+        edition=models.ServerInfo.Edition.Standard,
+        version=SERVER_VERSION,
+        protocol=PROTOCOL,
+        agent_protocol=AGENT_PROTOCOL,
+        region=region,
+        node_id=node,
+    )
+
+
+def leave(reason: LeaveReason, *, rejoin: bool) -> rtc.SignalResponse:
+    """The last thing a client hears."""
+    action = rtc.LeaveRequest.Action.RECONNECT if rejoin else rtc.LeaveRequest.Action.DISCONNECT
+    return rtc.SignalResponse(
+        leave=rtc.LeaveRequest(reason=reason.name, action=action, can_reconnect=rejoin)
+    )
+
+
+def speakers_changed(speakers: Iterable[Speaker]) -> rtc.SignalResponse:
+    """Who speaks, how loud, and who does no longer."""
+    return rtc.SignalResponse(
+        speakers_changed=rtc.SpeakersChanged(
+            speakers=[
+                models.SpeakerInfo(sid=each.sid, level=each.level, active=each.active)
+                for each in speakers
+            ]
+        )
+    )
+
+
+def candidate_init(line: str, ufrag: str) -> str:
+    """A candidate as browsers write it, an RTCIceCandidateInit; *line* without "a="."""
+    init = {"candidate": line, "sdpMid": "0", "sdpMLineIndex": 0, "usernameFragment": ufrag}
+    return json.dumps(init)
+
+
+# --- what clients say
+
+
+def source(number: int) -> Source:
+    """Where a track comes from, by LiveKit's number."""
+    return _SOURCES_BACK.get(number, Source.UNKNOWN)
+
+
+def layers(messages: Iterable[models.VideoLayer]) -> tuple[Layer, ...]:
+    """As the client announced them, lowest quality first."""
+    found = [
+        Layer(
+            quality=Quality(each.quality),
+            width=each.width,
+            height=each.height,
+            bitrate=each.bitrate,
+            ssrc=each.ssrc,
+        )
+        for each in list(messages)[:MAX_LIST]
+        if each.quality <= Quality.HIGH
+    ]
+    return tuple(sorted(found, key=lambda layer: layer.quality))
+
+
+def codecs(request: rtc.AddTrackRequest, kind: TrackKind) -> tuple[CodecInfo, ...]:
+    """The codecs in which a track is announced; one without a name where none is."""
+    prefix = f"{kind.value}/"
+    found: dict[str, CodecInfo] = {}
+    for each in list(request.simulcast_codecs)[:MAX_LIST]:
+        mime = each.codec if each.codec.startswith(prefix) else prefix + each.codec
+        info = CodecInfo(
+            mime=mime if each.codec else "",
+            cid=each.cid,
+            layers=layers(each.layers) or layers(request.layers),
+            layer_mode=each.video_layer_mode,
+        )
+        found.setdefault(info.mime.lower(), info)
+    return tuple(found.values()) or (
+        CodecInfo(mime="", cid=request.cid, layers=layers(request.layers)),
+    )
+
+
+def track_settings(request: rtc.UpdateTrackSettings) -> TrackSettings:
+    """What a subscriber asks for."""
+    try:
+        quality, off = Quality(request.quality), False
+    except ValueError:  # OFF, or a number that we do not know
+        quality, off = Quality.HIGH, request.quality == models.VideoQuality.OFF
+    return TrackSettings(
+        disabled=request.disabled or off,
+        quality=quality,
+        width=request.width,
+        height=request.height,
+        fps=request.fps,
+        priority=request.priority,
+    )
+
+
+def candidate_line(candidate_init: str) -> str | None:
+    """The candidate line of an RTCIceCandidateInit in JSON; None if it is none of that."""
+    try:
+        init = json.loads(candidate_init)
+    except (ValueError, RecursionError):
+        return None
+    line = init.get("candidate") if isinstance(init, dict) else None
+    return line if isinstance(line, str) else None

@@ -1,0 +1,75 @@
+"""Who changed since the client was last told: nothing is told twice, nor out of date.
+
+A publisher's change, or one of metadata, goes out at once, since the tracks in it
+must be known before the SDP that carries them. That a mere listener came or went
+can wait: in a room of hundreds such news would be most of what is sent. So it is
+gathered for three seconds, and what happened twice meanwhile is told once.
+"""
+
+import math
+from typing import Final
+
+from livekit.protocol import models, rtc
+
+from trio_sfu.room.participant import Participant
+from trio_sfu.signalling.translate import participant_info
+
+BATCH: Final = 3.0
+"""Seconds; LiveKit's subscriberUpdateInterval."""
+
+MAX_MESSAGE: Final = 128 << 10
+"""Bytes of one update, roughly; more goes into the next."""
+
+
+class Updates:
+    """What one client has yet to be told of the others."""
+
+    def __init__(self) -> None:
+        self._changed: dict[str, Participant] = {}
+        self._told: dict[str, int] = {}
+        self._urgent = False
+        self._batch = math.inf
+
+    @property
+    def deadline(self) -> float:
+        """When something must be told; ``-math.inf`` for at once."""
+        return -math.inf if self._urgent else self._batch
+
+    def note(self, participant: Participant, now: float, *, urgent: bool) -> None:
+        """*participant* says something else of themselves."""
+        self._changed[participant.sid] = participant
+        self._urgent |= urgent
+        if self._batch == math.inf:
+            self._batch = now + BATCH
+
+    def told(self, participant: Participant) -> None:
+        """The client knows *participant* as they are now (from the join response)."""
+        self._told[participant.sid] = participant.version
+
+    def take(self) -> list[rtc.SignalResponse]:
+        """All that there is to tell."""
+        infos = [
+            participant_info(each)
+            for sid, each in self._changed.items()
+            if self._told.get(sid, -1) < each.version
+        ]
+        for sid, each in self._changed.items():
+            self._told[sid] = each.version
+            if each.gone.is_set() or each.state.name == "DISCONNECTED":
+                del self._told[sid]
+        self._changed.clear()
+        self._urgent, self._batch = False, math.inf
+        return list(_messages(infos))
+
+
+def _messages(infos: list[models.ParticipantInfo]) -> list[rtc.SignalResponse]:
+    messages: list[rtc.SignalResponse] = []
+    size = MAX_MESSAGE
+    for info in infos:
+        length = info.ByteSize()
+        if size + length > MAX_MESSAGE:
+            messages.append(rtc.SignalResponse(update=rtc.ParticipantUpdate()))
+            size = 0
+        messages[-1].update.participants.append(info)
+        size += length
+    return messages
