@@ -201,4 +201,4 @@ def test_a_log_for_machines_is_json(tmp_path: Path) -> None:
         server.communicate(timeout=10)
     assert warning["level"] == "warning"
     assert warning["event"].startswith(f"{file}:3: redis is LiveKit's and not built here yet")
-    assert serving["event"] == "serving"
+    assert (media["event"], serving["event"]) == ("media", "serving")
