@@ -68,11 +68,13 @@ class ArrivalRecorder:
         if held == 1:
             self._since, self._media_ssrc = now, ssrc
             self.deadline = now + IDLE_INTERVAL
+        elif held > PRESSING:
+            self.deadline = now
         elif held > WORTH_SENDING:
-            pause = AFTER_PICTURE if marker else INTERVAL
-            self.deadline = min(self.deadline, self._since + pause)
-            if held > PRESSING:
-                self.deadline = now
+            if marker:
+                self.deadline = min(self.deadline, self._since + AFTER_PICTURE)
+            elif held == WORTH_SENDING + 1:
+                self.deadline = min(self.deadline, self._since + INTERVAL)
 
     def take(self, now: float) -> list[TransportFeedback]:
         """The messages that are due: mostly none or one."""
