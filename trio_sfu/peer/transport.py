@@ -245,14 +245,8 @@ class PeerTransport:
     def _configure(
         self, receive: tuple[ReceiveSection, ...], send: tuple[SendSection, ...], now: float
     ) -> None:
-        gone = self.incoming.configure(receive)
-        parted = self.outgoing.configure(send, now)
-        self._flush(now)  # their goodbyes, while there are keys for them
-        if self._receiver is not None and self._sender is not None:
-            for ssrc in gone:
-                self._receiver.forget(ssrc)
-            for ssrc in parted:
-                self._sender.forget(ssrc)
+        self.incoming.configure(receive)
+        self.outgoing.configure(send, now)
 
     def _set_remote(self, wish: SetRemote, now: float) -> None:
         if wish.dtls_role is not self._dtls_role and self._dtls.state is not DtlsState.CONNECTED:
