@@ -3,7 +3,7 @@ import pytest
 
 from tests.sdp.captures import NAMES, ORIGIN, OURS, offer, text
 from trio_sfu.errors import WireError
-from trio_sfu.sdp.agreement import AgreedSection, Receiving, SectionPlan, Sending
+from trio_sfu.sdp.agreement import CLIENT, AgreedSection, Receiving, SectionPlan, Sending
 from trio_sfu.sdp.answer import answer
 from trio_sfu.sdp.attributes import Direction, Setup
 from trio_sfu.sdp.formats import (
@@ -347,3 +347,70 @@ def test_a_plan_of_the_wrong_kind_is_the_callers_mistake() -> None:
 def test_a_section_without_mid_cannot_be_answered() -> None:
     with pytest.raises(WireError, match="mid"):
         answer(changed("chromium-156-offer", ("a=mid:1\r\n", "")), OURS, ORIGIN)
+
+
+def test_an_extension_for_one_direction_is_not_used_in_the_other() -> None:
+    description = changed(
+        "livekit-client-2.23-v1-offer",
+        (f"a=extmap:2 {ABS_SEND_TIME}", f"a=extmap:2/sendonly {ABS_SEND_TIME}"),
+        (f"a=extmap:3 {TRANSPORT_CC}", f"a=extmap:3/recvonly {TRANSPORT_CC}"),
+    )
+    agreement = answer(description, OURS, ORIGIN, {"3": SectionPlan(send=CAMERA)})
+    assert ABS_SEND_TIME not in agreement["3"].extensions
+    section = agreement.description.by_mid["3"]
+    assert f"3/sendonly {TRANSPORT_CC}" in section.attributes["extmap"]
+
+
+def test_a_subscriber_takes_no_extension_that_only_publishers_send() -> None:
+    video = answer(offer("chromium-156-offer"), OURS, ORIGIN, role=CLIENT)["1"]
+    assert TRANSPORT_CC in video.extensions
+    assert RID not in video.extensions
+
+
+@pytest.mark.parametrize("number", ["0", "256", "4"])
+def test_an_extension_id_that_cannot_be_or_is_taken_is_left_out(number: str) -> None:
+    description = changed(
+        "chromium-156-offer",
+        (f"a=extmap:12 {DEPENDENCY_DESCRIPTOR}", f"a=extmap:{number} {DEPENDENCY_DESCRIPTOR}"),
+    )
+    assert DEPENDENCY_DESCRIPTOR not in answer(description, OURS, ORIGIN)["1"].extensions
+
+
+def test_one_and_two_byte_extensions_are_mixed_only_if_the_offer_says_so() -> None:
+    mixed = [
+        answer(offer(name), OURS, ORIGIN).description.attributes.get("extmap-allow-mixed")
+        for name in ("chromium-156-offer", "firefox-153-offer", "aiortc-1.16-offer")
+    ]
+    assert mixed == [[""], [""], None]
+
+
+def test_red_is_not_sent_to_who_has_only_opus() -> None:
+    plans = {"0": SectionPlan(send=attrs.evolve(MICROPHONE, mime=RED))}
+    agreement = answer(offer("firefox-153-offer"), OURS, ORIGIN, plans)
+    assert agreement["0"].sending is None
+    assert agreement["0"].direction is Direction.INACTIVE
+    plans = {"0": SectionPlan(send=attrs.evolve(MICROPHONE, mime=RED, fallbacks=(OPUS,)))}
+    agreement = answer(offer("firefox-153-offer"), OURS, ORIGIN, plans)
+    assert agreement["0"].direction is Direction.SENDONLY
+    assert agreement["0"].formats.keys() == {109}
+
+
+def test_a_second_section_of_data_channels_is_refused() -> None:
+    section = text("livekit-client-2.23-datachannel-offer")
+    second = section[section.index("m=") :].replace("mid:0", "mid:1")
+    description = SessionDescription.parse(section.replace("BUNDLE 0", "BUNDLE 0 1") + second)
+    agreement = answer(description, OURS, ORIGIN)
+    assert agreement.data is not None
+    assert agreement.data.mid == "0"
+    assert [section.rejected for section in agreement.description.sections] == [False, True]
+
+
+def test_ssrcs_of_an_older_form_of_simulcast_are_in_its_order() -> None:
+    description = changed(
+        "ffmpeg-whip-offer",
+        (
+            "a=ssrc-group:FID 1353263479 1353263480",
+            "a=ssrc-group:SIM 30 10 20\r\na=ssrc:10 cname:FFmpeg\r\na=ssrc:20 cname:FFmpeg",
+        ),
+    )
+    assert answer(description, OURS, ORIGIN)["1"].ssrcs == (30, 10, 20, 1353263479)

@@ -67,6 +67,14 @@ def test_static_payload_types_need_no_rtpmap_and_a_star_means_all_formats() -> N
     }
 
 
+def test_a_repair_has_no_feedback_of_its_own() -> None:
+    section = offer("chromium-156-offer").by_mid["1"]
+    for_all = attribute("rtcp-fb", RtcpFeedback(None, "nack"))
+    formats = read_formats(attrs.evolve(section, lines=(*section.lines, for_all)))
+    assert "nack" in formats[118].feedback, "RED, which had none"
+    assert formats[97].feedback == frozenset()
+
+
 @pytest.mark.parametrize(
     ("profile_level_id", "name"),
     [
@@ -188,6 +196,7 @@ def test_parameters_are_read_and_set_in_place() -> None:
     assert with_parameter("a=1", "b", "2") == "a=1;b=2"
     assert with_parameter("", "b", "2") == "b=2"
     assert with_parameter("a=1;b=2", "a", None) == "b=2"
+    assert with_parameter("A=1; b=2", "b", "3") == "A=1;b=3"
 
 
 def test_an_rtx_that_repairs_nonsense_is_a_wire_error() -> None:

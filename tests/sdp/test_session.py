@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sdp.captures import NAMES, offer, text
@@ -153,6 +153,7 @@ def test_an_origin_counts_up_to_64_bits() -> None:
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_what_is_parsed_of_a_mutated_offer_parses_equal_again(data: st.DataObject) -> None:
     rows = text(data.draw(st.sampled_from(NAMES))).split("\r\n")
     for _ in range(data.draw(st.integers(1, 4))):
