@@ -62,6 +62,11 @@ class RetransmissionTimeout:
         timeout = self.smoothed + max(4 * self._variance, _GRANULARITY)
         self._measured = min(max(timeout, RTO_MINIMUM), RTO_MAXIMUM)
 
+    @property
+    def backed_off(self) -> bool:
+        """Whether it has been doubled and nothing has been heard since."""
+        return self._doublings > 0
+
     def double(self) -> None:
         """Nothing came in time."""
         self._doublings = min(self._doublings + 1, 10)
@@ -108,9 +113,15 @@ class CongestionWindow:
         self.recovery_exit = highest
         return True
 
-    def timed_out(self) -> None:
-        """T3 expired: begin again with one packet (section 7.2.3)."""
-        self.threshold = max(self.window // 2, MINIMUM_THRESHOLD)
+    def timed_out(self, *, again: bool) -> None:
+        """T3 expired: begin again with one packet (section 7.2.3).
+
+        *again*, without an answer since the last time, teaches nothing new about how much
+        the path carries: as in TCP (RFC 5681 section 3.1), ssthresh then stays. So what an
+        outage leaves of the window does not depend on how long it lasted.
+        """
+        if not again:
+            self.threshold = max(self.window // 2, MINIMUM_THRESHOLD)
         self.window = MTU
         self._partial = 0
         self.recovery_exit = None

@@ -405,7 +405,7 @@ class Outbound:
         outstanding = self._outstanding
         if not outstanding:
             return
-        self.congestion.timed_out()
+        self.congestion.timed_out(again=self.rto.backed_off)
         self.rto.double()
         self._rush = 0
         self._timed = None
