@@ -288,16 +288,11 @@ class ReConfig:
     requests: tuple[Request, ...]
 
     def encode(self) -> bytes:
-        return _frame(
-            self.TYPE,
-            0,
-            b"".join(
-                request.encode()
-                if isinstance(request, parameters.Parameter)
-                else request.encode().encode()
-                for request in self.requests
-            ),
-        )
+        encoded = [
+            request if isinstance(request, parameters.Parameter) else request.encode()
+            for request in self.requests
+        ]
+        return _frame(self.TYPE, 0, parameters.encode_all(encoded))
 
     @classmethod
     def decode(cls, flags: int, value: Reader) -> Self:

@@ -36,7 +36,6 @@ from trio_sfu.sctp.handshake import Extension
 from trio_sfu.sctp.inbound import MAX_STREAMS, Message
 from trio_sfu.sctp.outbound import STREAM_BUFFER, Outgoing
 from trio_sfu.sctp.states import Ignored, State
-from trio_sfu.wire import Reader
 
 __all__ = [
     "MAX_MESSAGE_SENT",
@@ -328,7 +327,7 @@ class DataChannels:
         stream, ppid = message.stream, message.ppid
         if ppid == Ppid.DCEP:
             try:
-                dcep = decode_dcep(Reader(message.data))
+                dcep = decode_dcep(message.data)
             except WireError:
                 self.ignored[Ignored.BAD_DCEP] += 1
                 return

@@ -87,7 +87,7 @@ class Open:
 
 @attrs.frozen
 class Ack:
-    """DATA_CHANNEL_ACK (RFC 8832 section 5.2)."""
+    """DATA_CHANNEL_ACK (RFC 8832 section 5.2): one byte, to which pion adds three zeros."""
 
     TYPE: ClassVar[int] = 2
 
@@ -98,10 +98,10 @@ class Ack:
     def decode(cls, reader: Reader) -> Self:
         if reader.u8() != cls.TYPE:
             raise WireError("no DATA_CHANNEL_ACK")
-        reader.end()
         return cls()
 
 
-def decode_dcep(reader: Reader) -> Open | Ack:
+def decode_dcep(data: bytes) -> Open | Ack:
     """Whichever of the two it is."""
-    return Ack.decode(reader) if len(reader) == 1 else Open.decode(reader)
+    kind = Ack if data[:1] == bytes((Ack.TYPE,)) else Open
+    return kind.decode(Reader(data))

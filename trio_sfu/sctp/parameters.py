@@ -73,8 +73,17 @@ def decode_all(reader: Reader) -> Parameters:
 
 
 def encode_all(parameters: Iterable[Parameter]) -> bytes:
-    """One after the other, each with its padding."""
-    return b"".join([parameter.encode() for parameter in parameters])
+    """One after the other, padded; but not after the last, which the chunk itself pads.
+
+    A chunk's length counts the padding between its parameters and not that at its end
+    (RFC 9260 section 3.2).
+    """
+    encoded, last = [], 0
+    for parameter in parameters:
+        encoded.append(parameter.encode())
+        last = -len(parameter.value) & 3
+    joined = b"".join(encoded)
+    return joined[:-last] if last else joined
 
 
 class ResetResult(enum.IntEnum):
