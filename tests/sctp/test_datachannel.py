@@ -4,7 +4,6 @@ import pytest
 
 from tests.sctp.pair import only, pair, payloads
 from tests.sim import Link, entropy
-from trio_sfu.sctp.association import AssociationLost, AssociationUp
 from trio_sfu.sctp.datachannel import (
     MAX_MESSAGE_SENT,
     ChannelAcknowledged,
@@ -14,6 +13,7 @@ from trio_sfu.sctp.datachannel import (
     ChannelOpened,
     DataChannels,
 )
+from trio_sfu.sctp.events import AssociationLost, AssociationUp
 from trio_sfu.sctp.outbound import STREAM_BUFFER
 from trio_sfu.sctp.states import State
 

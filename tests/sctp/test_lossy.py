@@ -7,8 +7,8 @@ import pytest
 from tests.sctp.pair import Pair, only, pair, payloads
 from tests.sim import Link
 from trio_sfu.core import Datagram
-from trio_sfu.sctp.association import AssociationUp
 from trio_sfu.sctp.datachannel import ChannelClosed, ChannelMessage, DataChannels
+from trio_sfu.sctp.events import AssociationUp
 from trio_sfu.sctp.states import State
 
 BAD = {"delay": 0.03, "jitter": 0.02, "loss": 0.15, "reorder": 0.2, "duplicate": 0.1}

@@ -23,8 +23,6 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-import attrs
-
 from trio_sfu.core import INSIDE, Datagram, Entropy
 from trio_sfu.errors import WireError
 from trio_sfu.sctp.chunks import (
@@ -48,8 +46,24 @@ from trio_sfu.sctp.chunks import (
     UnknownChunk,
 )
 from trio_sfu.sctp.cookie import KEY_LENGTH, LIFETIME, Cookie
-from trio_sfu.sctp.handshake import OFFERED, Extension, read_extensions
-from trio_sfu.sctp.inbound import MAX_STREAMS, RECEIVE_WINDOW, Inbound, Message
+from trio_sfu.sctp.events import (
+    AssociationEvent,
+    AssociationLost,
+    AssociationRestarted,
+    AssociationUp,
+    SctpStatistics,
+    StreamsFinished,
+    StreamsReset,
+)
+from trio_sfu.sctp.handshake import (
+    OFFERED,
+    Extension,
+    Verdict,
+    answer_init,
+    judge,
+    read_extensions,
+)
+from trio_sfu.sctp.inbound import MAX_STREAMS, RECEIVE_WINDOW, Inbound
 from trio_sfu.sctp.outbound import Outbound, Outgoing
 from trio_sfu.sctp.packet import HEADER, MTU, Packet, assemble
 from trio_sfu.sctp.parameters import CauseCode, Parameter, ParameterType
@@ -73,68 +87,6 @@ HEARTBEAT_INTERVAL: Final = 30.0
 
 _SENDING: Final = frozenset((State.ESTABLISHED, State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED))
 _MEETING: Final = frozenset((State.CLOSED, State.COOKIE_WAIT, State.COOKIE_ECHOED))
-
-
-@attrs.frozen
-class AssociationUp:
-    """Data flows from now on."""
-
-
-@attrs.frozen
-class AssociationLost:
-    """It is over, for good."""
-
-    reason: str
-
-
-@attrs.frozen
-class AssociationRestarted:
-    """The peer began anew: all streams are as on the first day, all queued data is gone."""
-
-
-@attrs.frozen
-class StreamsReset:
-    """The peer has ended its direction of some streams; of all of them if none is named."""
-
-    streams: tuple[int, ...]
-
-
-@attrs.frozen
-class StreamsFinished:
-    """Our direction of some streams has ended; they may be used again."""
-
-    streams: tuple[int, ...]
-
-
-AssociationEvent = (
-    AssociationUp
-    | AssociationLost
-    | AssociationRestarted
-    | StreamsReset
-    | StreamsFinished
-    | Message
-)
-
-
-@attrs.frozen
-class SctpStatistics:
-    """Where an association stands, for metrics and tests."""
-
-    state: State
-    round_trip: float
-    """Smoothed, in seconds; 0 before the first measurement."""
-    retransmission_timeout: float
-    congestion_window: int
-    flight: int
-    peer_window: int
-    buffered: int
-    held: int
-    """Bytes received and not yet delivered."""
-    packets_received: int
-    packets_sent: int
-    messages_abandoned: int
-    retransmissions: int
-    ignored: dict[Ignored, int]
 
 
 class SctpAssociation:
@@ -449,31 +401,7 @@ class SctpAssociation:
         if self.state not in _MEETING:
             tag, tsn = self._new_tag(), int.from_bytes(self._entropy(4), "big")
             ties = self._tag, self._peer_tag
-        extensions, reports = read_extensions(init)
-        cookie = Cookie(
-            now,
-            tag,
-            init.tag,
-            tsn,
-            init.tsn,
-            init.window,
-            *ties,
-            min(MAX_STREAMS, init.inbound),
-            min(MAX_STREAMS, init.outbound),
-            extensions,
-        )
-        answer = InitAck(
-            tag,
-            RECEIVE_WINDOW,
-            MAX_STREAMS,
-            MAX_STREAMS,
-            tsn,
-            (
-                Parameter(ParameterType.STATE_COOKIE, cookie.sign(self._key)),
-                *OFFERED,
-                *(Parameter(ParameterType.UNRECOGNIZED, report.encode()) for report in reports),
-            ),
-        )
+        answer = answer_init(init, self._key, tag, tsn, ties, now)
         self._emit(init.tag, [answer.encode()])
 
     def _hear_init_ack(self, init: InitAck, packet: Packet, now: float) -> None:
@@ -493,7 +421,6 @@ class SctpAssociation:
             self._say(Error((Parameter(CauseCode.UNRECOGNIZED_PARAMETERS, value),)))
 
     def _hear_cookie_echo(self, chunk: CookieEcho, packet: Packet, now: float) -> None:
-        """The table of RFC 9260 section 5.2.4, A to D."""
         try:
             cookie = Cookie.verify(chunk.value, self._key)
         except WireError:
@@ -502,24 +429,24 @@ class SctpAssociation:
         if packet.tag != cookie.local_tag:
             self.ignored[Ignored.WRONG_TAG] += 1
             return
-        ours, theirs = cookie.local_tag == self._tag, cookie.peer_tag == self._peer_tag
-        if not (ours and theirs) and now - cookie.issued > LIFETIME:
-            self.ignored[Ignored.STALE_COOKIE] += 1
-            staleness = int((now - cookie.issued - LIFETIME) * 1e6) & 0xFFFFFFFF
-            cause = Parameter(CauseCode.STALE_COOKIE, staleness.to_bytes(4, "big"))
-            self._emit(cookie.peer_tag, [Error((cause,)).encode()])
-        elif ours and theirs:  # D: it is the one we have
-            if self.state is State.COOKIE_ECHOED:
+        match judge(cookie, self._tag, self._peer_tag, self.state in _MEETING, now):
+            case Verdict.SAME:
+                if self.state is State.COOKIE_ECHOED:
+                    self._come_up(Event.COOKIE_ECHO, now)
+                self._say(CookieAck())
+            case Verdict.NEW:
+                self._meet_cookie(cookie)
                 self._come_up(Event.COOKIE_ECHO, now)
-            self._say(CookieAck())
-        elif ours and self.state in _MEETING:  # B: the peer's INIT is the one that counts
-            self._meet_cookie(cookie)
-            self._come_up(Event.COOKIE_ECHO, now)
-            self._say(CookieAck())
-        elif not (ours or theirs) and cookie.ties == (self._tag, self._peer_tag):  # A
-            self._restart(cookie, now)
-        else:  # C, and whatever else is too old to matter
-            self.ignored[Ignored.BAD_COOKIE] += 1
+                self._say(CookieAck())
+            case Verdict.RESTART:
+                self._restart(cookie, now)
+            case Verdict.STALE:
+                self.ignored[Ignored.STALE_COOKIE] += 1
+                staleness = int((now - cookie.issued - LIFETIME) * 1e6) & 0xFFFFFFFF
+                cause = Parameter(CauseCode.STALE_COOKIE, staleness.to_bytes(4, "big"))
+                self._emit(cookie.peer_tag, [Error((cause,)).encode()])
+            case Verdict.LATE:
+                self.ignored[Ignored.BAD_COOKIE] += 1
 
     def _hear_cookie_ack(self, chunk: CookieAck, packet: Packet, now: float) -> None:
         if self.state is State.COOKIE_ECHOED:

@@ -22,16 +22,16 @@ import attrs
 
 from trio_sfu.core import Datagram, Entropy
 from trio_sfu.errors import WireError
-from trio_sfu.sctp.association import (
+from trio_sfu.sctp.association import SctpAssociation
+from trio_sfu.sctp.dcep import Ack, Open, Ppid, Reliability, decode_dcep
+from trio_sfu.sctp.events import (
     AssociationLost,
     AssociationRestarted,
     AssociationUp,
-    SctpAssociation,
     SctpStatistics,
     StreamsFinished,
     StreamsReset,
 )
-from trio_sfu.sctp.dcep import Ack, Open, Ppid, Reliability, decode_dcep
 from trio_sfu.sctp.handshake import Extension
 from trio_sfu.sctp.inbound import MAX_STREAMS, Message
 from trio_sfu.sctp.outbound import STREAM_BUFFER, Outgoing

@@ -1,4 +1,4 @@
-"""What the two sides tell each other in INIT and INIT ACK, besides the numbers.
+"""What the two sides tell each other in INIT and INIT ACK, and what a cookie proves.
 
 We speak two extensions: FORWARD TSN for messages that may be given up (RFC 3758), and
 RE-CONFIG for streams that end (RFC 6525). What else a peer offers is answered as the
@@ -10,7 +10,9 @@ extensions of a browser's INIT are of the silent kind.
 import enum
 from typing import Final
 
-from trio_sfu.sctp.chunks import ForwardTsn, Init, ReConfig, Unknown
+from trio_sfu.sctp.chunks import ForwardTsn, Init, InitAck, ReConfig, Unknown
+from trio_sfu.sctp.cookie import LIFETIME, Cookie
+from trio_sfu.sctp.inbound import MAX_STREAMS, RECEIVE_WINDOW
 from trio_sfu.sctp.parameters import Parameter, Parameters, ParameterType
 
 
@@ -57,3 +59,66 @@ def read_extensions(init: Init) -> tuple[Extension, Parameters]:
             if Unknown.SKIP not in what:
                 break
     return found, tuple(reports)
+
+
+def answer_init(
+    init: Init, key: bytes, tag: int, tsn: int, ties: tuple[int, int], now: float
+) -> InitAck:
+    """The answer to an INIT, with all that it was about in a signed cookie (section 5.1.3)."""
+    extensions, reports = read_extensions(init)
+    cookie = Cookie(
+        issued=now,
+        local_tag=tag,
+        peer_tag=init.tag,
+        local_tsn=tsn,
+        peer_tsn=init.tsn,
+        peer_window=init.window,
+        local_tie=ties[0],
+        peer_tie=ties[1],
+        outbound=min(MAX_STREAMS, init.inbound),
+        inbound=min(MAX_STREAMS, init.outbound),
+        extensions=extensions,
+    )
+    return InitAck(
+        tag,
+        RECEIVE_WINDOW,
+        MAX_STREAMS,
+        MAX_STREAMS,
+        tsn,
+        (
+            Parameter(ParameterType.STATE_COOKIE, cookie.sign(key)),
+            *OFFERED,
+            *(Parameter(ParameterType.UNRECOGNIZED, report.encode()) for report in reports),
+        ),
+    )
+
+
+class Verdict(enum.Enum):
+    """What a cookie of ours, brought back, is about."""
+
+    NEW = enum.auto()
+    """Build the association that it describes (5.1.5, and B of 5.2.4)."""
+    SAME = enum.auto()
+    """It is the one we have: the COOKIE ACK was lost, or both sides opened (D)."""
+    RESTART = enum.auto()
+    """The peer has lost its memory since (A)."""
+    STALE = enum.auto()
+    LATE = enum.auto()
+    """Of an attempt that was overtaken (C)."""
+
+
+def judge(cookie: Cookie, tag: int, peer_tag: int, meeting: bool, now: float) -> Verdict:
+    """The table of RFC 9260 section 5.2.4; *meeting*: there is no association yet.
+
+    *tag* and *peer_tag* are those of the association that we have, or try to have.
+    """
+    ours, theirs = cookie.local_tag == tag, cookie.peer_tag == peer_tag
+    if ours and theirs:
+        return Verdict.SAME
+    if now - cookie.issued > LIFETIME:
+        return Verdict.STALE
+    if ours and meeting:
+        return Verdict.NEW
+    if not ours and not theirs and cookie.ties == (tag, peer_tag):
+        return Verdict.RESTART
+    return Verdict.LATE

@@ -38,7 +38,7 @@ MAX_MESSAGE_RECEIVED: Final = 256 * 1024
 MAX_AHEAD: Final = 16_384
 """How far beyond the cumulative TSN one may lie: more pieces than any window of ours holds."""
 MAX_STREAMS: Final = 1024
-"""Streams in each direction, as libwebrtc asks for; WebRTC's 65535 would be state for nothing."""
+"""Streams in each direction: libwebrtc uses no higher ids. 65535 would be state for nothing."""
 MAX_GAPS: Final = 200
 """Gap blocks in one SACK: 800 bytes, so that it always fits into a packet."""
 MAX_DUPLICATES: Final = 20

@@ -8,8 +8,8 @@ have been reset; that the second follows the first is up to `trio_sfu.sctp.datac
 One request is under way at a time (section 5.1.1) and is repeated until it is
 answered; streams that want to go meanwhile wait for the next. Requests are numbered
 from the initial TSN, each side for itself; one that comes twice is answered as it was
-the first time. What only the other side could want of us, incoming resets, new TSNs,
-more streams, is denied: no WebRTC implementation asks.
+the first time. What else a side may ask, incoming resets, new TSNs, more streams, is
+denied: data channels do without.
 """
 
 from collections import Counter
@@ -85,8 +85,8 @@ class StreamResets:
     def repeat(self) -> OutgoingReset | None:
         """The request again, after silence or *in progress*.
 
-        After *in progress* under a new number: some, libwebrtc among them, answer a number
-        that they know as they did before, for ever.
+        After *in progress* under a new number: a peer may answer a number that it knows as
+        it did before, for ever.
         """
         if self._request is not None and self._fresh:
             self._request = self._number(self._request.last_tsn, self._request.streams)
