@@ -25,6 +25,11 @@ class ReplayWindow:
         self._bits = 0
         self._highest = -1
 
+    @property
+    def highest(self) -> int:
+        """The furthest number noted; -1 before the first."""
+        return self._highest
+
     def fresh(self, number: int) -> bool:
         """Whether *number* is surely new: neither seen nor too old to tell."""
         behind = self._highest - number

@@ -10,9 +10,7 @@ from trio_sfu.rtp.srtp_transform import (
     Gcm,
     Inbound,
     Outbound,
-    Reason,
     Rejected,
-    ReplayWindow,
     SessionKeys,
     SrtpProfile,
     derive,
@@ -80,21 +78,6 @@ def test_any_index_within_half_a_round_is_guessed(highest: int, away: int) -> No
 def test_no_index_before_the_first_round_is_guessed() -> None:
     assert guess(5, 0xFFFF) == 0xFFFF
     assert guess(0xFFFF, 5) == 0x10005
-
-
-@given(st.integers(1, 70), st.lists(st.integers(0, 200), max_size=100))
-def test_a_window_knows_what_came_and_what_is_too_old(size: int, indices: list[int]) -> None:
-    window, came = ReplayWindow(size), set[int]()
-    for index in indices:
-        verdict = window.look(index)
-        if index <= max(came, default=0) - size:
-            assert verdict is Reason.TOO_OLD
-        elif index in came:
-            assert verdict is Reason.REPLAYED
-        else:
-            assert verdict is None
-            window.add(index)
-            came.add(index)
 
 
 @pytest.mark.parametrize("profile", SrtpProfile)

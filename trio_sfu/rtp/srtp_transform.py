@@ -36,6 +36,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from trio_sfu.errors import WireError
+from trio_sfu.replay import ReplayWindow
 
 RTP_WINDOW: Final = 1024
 """How far behind the newest a packet may come. RFC 3711 section 3.3.2 asks for at
@@ -203,37 +204,19 @@ class Gcm:
         return _last_word(sealed) & ~_ENCRYPTED
 
 
-class ReplayWindow:
-    """Which of the newest *size* indices came already (RFC 3711 section 3.3.2)."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._seen = 0
-        """Bit n stands for the index n before the highest."""
-        self.highest = 0
-
-    def look(self, index: int) -> Reason | None:
-        """What speaks against *index*: it was added, or is too old for us to know."""
-        behind = self.highest - index
-        if behind >= self._size:
-            return Reason.TOO_OLD
-        if behind >= 0 and self._seen >> behind & 1:
-            return Reason.REPLAYED
-        return None
-
-    def add(self, index: int) -> None:
-        if index > self.highest:
-            self._seen = self._seen << (index - self.highest) & ((1 << self._size) - 1)
-            self.highest = index
-        self._seen |= 1 << (self.highest - index)
-
-
 @attrs.define
 class _Stream:
     """What one SSRC needs: where each of its two kinds of packets has got to."""
 
     rtp: ReplayWindow = attrs.Factory(lambda: ReplayWindow(RTP_WINDOW))
     rtcp: ReplayWindow = attrs.Factory(lambda: ReplayWindow(RTCP_WINDOW))
+
+
+def _look(window: ReplayWindow, index: int) -> Reason | None:
+    """What speaks against *index* (section 3.3.2)."""
+    if window.fresh(index):
+        return None
+    return Reason.REPLAYED if window.seen(index) else Reason.TOO_OLD
 
 
 def guess(highest: int, sequence: int) -> int:
@@ -275,9 +258,9 @@ class Outbound:
         ssrc = _ssrc(packet)
         window = self._streams.setdefault(ssrc, _Stream()).rtp
         index = guess(window.highest, _sequence(packet))
-        if window.look(index) is Reason.TOO_OLD:
+        if _look(window, index) is Reason.TOO_OLD:
             raise Rejected(Reason.TOO_OLD)
-        window.add(index)
+        window.note(index)
         return header + self._suite.seal(header, packet[len(header) :], ssrc, index)
 
     def protect_rtcp(self, packet: bytes) -> bytes:
@@ -285,7 +268,7 @@ class Outbound:
             raise Rejected(Reason.MALFORMED)
         header, ssrc = packet[:_RTCP_HEADER], _rtcp_ssrc(packet)
         window = self._streams.setdefault(ssrc, _Stream()).rtcp
-        window.add(index := window.highest + 1)
+        window.note(index := max(1, window.highest + 1))  # from 1 on, like libsrtp
         return header + self._suite.seal_rtcp(header, packet[_RTCP_HEADER:], ssrc, index)
 
 
@@ -302,10 +285,10 @@ class Inbound:
         # A stream begins with the first packet that proves itself.
         stream = self._streams.get(ssrc) or _Stream()
         index = guess(stream.rtp.highest, _sequence(packet))
-        if reason := stream.rtp.look(index):
+        if reason := _look(stream.rtp, index):
             raise Rejected(reason)
         payload = self._suite.open(header, packet[len(header) :], ssrc, index)
-        stream.rtp.add(index)
+        stream.rtp.note(index)
         self._streams[ssrc] = stream
         return header + payload
 
@@ -314,10 +297,10 @@ class Inbound:
         ssrc = _rtcp_ssrc(packet)
         stream = self._streams.get(ssrc) or _Stream()
         index = self._suite.rtcp_index(sealed)
-        if reason := stream.rtcp.look(index):
+        if reason := _look(stream.rtcp, index):
             raise Rejected(reason)
         payload = self._suite.open_rtcp(header, sealed, ssrc, index)
-        stream.rtcp.add(index)
+        stream.rtcp.note(index)
         self._streams[ssrc] = stream
         return header + payload
 
