@@ -35,8 +35,10 @@ class OpensslPeer:
         suites: str = "ECDHE+AESGCM:ECDHE+CHACHA20",
         profiles: Sequence[bytes] = tuple(PROFILES),
         request_certificate: bool = True,
+        options: int = 0,
     ) -> None:
         context = SSL.Context(SSL.DTLS_METHOD)
+        context.set_options(options)
         context.use_privatekey(certificate.key)
         context.use_certificate(x509.load_der_x509_certificate(certificate.der))
         context.set_cipher_list(suites.encode())
@@ -89,6 +91,10 @@ class OpensslPeer:
     @property
     def suite(self) -> str | None:
         return self._ssl.get_cipher_name()
+
+    def renegotiate(self) -> None:
+        self._ssl.renegotiate()
+        self._step()
 
     def close(self) -> None:
         self._ssl.shutdown()

@@ -10,10 +10,17 @@ out for one byte in (RFC 9000 section 8.1), is kept. So a cookie is asked only o
 those whose ClientHello is too short for that. ICE has looked at the address as
 well, but this folder must not have to know.
 
-The cookie is a MAC over the client's address and over what a client must not
-change when it asks again. We keep a secret, and no cookies: a server under attack
-remembers nothing. It is good as long as the secret is, which lives as long as the
-connection; a replay inside that time comes from the address that it proves.
+The same rule says what to do about a longer flight. Of one in several datagrams a
+part may arrive, and some clients (GnuTLS) then fall silent and leave the repeats to
+us; rationed repeats would be a deadlock. So such a flight is never begun without a
+cookie, and one that begins without a cookie is a single datagram: it arrives, or the
+client heard nothing and repeats its hello, which pays for the next.
+
+The cookie is a MAC over the client's address and over what a client must not change
+when it asks again; the secret is the connection's own and dies with it. The RFC wants
+more: a server that has forgotten the first hello when the second comes. Here whoever
+can send a ClientHello has been let in by ICE and has a connection already, so nothing
+is won by forgetting, and the request may be repeated, as far as the rule allows.
 """
 
 import hmac
