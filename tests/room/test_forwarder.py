@@ -5,7 +5,6 @@ import random
 from collections.abc import Iterable
 
 import pytest
-from aiortc.codecs.vpx import VpxPayloadDescriptor
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from trio_sfu.room.forwarder import FIRST_SEQUENCE, MAX_DROPOUT, MAX_MISORDER, F
 from trio_sfu.room.queue import Overflow
 from trio_sfu.room.rewriter import Drop
 from trio_sfu.rtp.packet import Outgoing, RtpPacket, parse, render
-from trio_sfu.rtp.payload import describer
+from trio_sfu.rtp.payload import describer, vp8
 
 SSRC, PAYLOAD_TYPE = 0xCAFE, 120
 RATE = 90_000
@@ -62,10 +61,9 @@ class Camera:
 
     def _packet(self, first: bool, last: bool, key: bool) -> RtpPacket:
         if self._vp8:
-            descriptor = VpxPayloadDescriptor(
-                int(first), 0, self.picture, self.tl0, (0, 0), self.key
-            )
-            payload = bytes(descriptor) + (b"\x10" if key and first else b"\x11") + b"data"
+            payload = bytes((0x90 if first else 0x80, 0xF0))  # X, S; I, L, T, K
+            payload += (0x8000 | self.picture).to_bytes(2, "big") + bytes((self.tl0, self.key))
+            payload += (b"\x10" if key and first else b"\x11") + b"data"
         else:
             kind = 5 if key else 1
             payload = bytes((0x7C, (0x80 if first else 0) | kind)) + b"data"
@@ -131,9 +129,12 @@ def numbers(outgoing: Iterable[Outgoing]) -> list[int]:
     return [each.sequence for each in outgoing]
 
 
-def seen(outgoing: Outgoing) -> VpxPayloadDescriptor:
-    """The descriptor that the subscriber sees."""
-    return VpxPayloadDescriptor.parse(parse(render(outgoing)).payload)[0]
+def seen(outgoing: Outgoing) -> tuple[int, int, int]:
+    """Picture id, TL0PICIDX and KEYIDX as the subscriber sees them."""
+    found = vp8.parse(parse(render(outgoing)).payload)
+    assert found.picture_id is not None
+    assert found.tl0_picture_index is not None and found.key_index is not None
+    return found.picture_id, found.tl0_picture_index, found.key_index
 
 
 def unbroken(outgoing: list[Outgoing]) -> bool:
@@ -219,7 +220,7 @@ def test_after_an_overflow_video_waits_for_a_key_frame_and_leaves_no_hole() -> N
     outgoing += forwarder.forward(0, camera.pictures(2))
     assert unbroken(outgoing)
     assert forwarder.drops == {Drop.OVERFLOW: 15, Drop.NO_KEY_FRAME: 6}
-    pictures = [seen(each).picture_id for each in outgoing[::3]]
+    pictures = [seen(each)[0] for each in outgoing[::3]]
     assert pictures == [(pictures[0] + nth) & 0x7FFF for nth in range(5)]
     # The publisher's time went on meanwhile, and so does the subscriber's.
     assert (outgoing[9].timestamp - outgoing[8].timestamp) & 0xFFFFFFFF == 8 * FRAME
@@ -279,7 +280,7 @@ def test_a_late_packet_from_before_an_overflow_has_its_old_picture_id() -> None:
     forwarder.forward(0, camera.pictures(1))
     (outgoing,) = forwarder.forward(0, [late])
     assert outgoing.sequence == 5
-    assert seen(outgoing).picture_id == VpxPayloadDescriptor.parse(late.payload)[0].picture_id
+    assert seen(outgoing)[0] == vp8.parse(late.payload).picture_id
 
 
 # --- layers
@@ -515,9 +516,10 @@ def test_whatever_happens_the_subscriber_hears_one_encoder(
             frame = after.packet.frame
             assert frame and frame.key_frame and frame.start
     if mime == "video/VP8":
-        pictures = [seen(each) for each in sent]
-        for one, two in itertools.pairwise(pictures):
-            step = two.picture_id - one.picture_id & 0x7FFF
-            assert step == two.partition_start
-            assert two.tl0picidx - one.tl0picidx & 0xFF == step
-            assert (two.keyidx - one.keyidx) & 0x1F <= step
+        for one, two in itertools.pairwise(sent):
+            step = two.packet.frame.start
+            picture, tl0, key = seen(one)
+            key_step = (seen(two)[2] - key) & 0x1F
+            assert seen(two)[0] == (picture + step) & 0x7FFF
+            assert seen(two)[1] == (tl0 + step) & 0xFF
+            assert key_step == (step and two.packet.frame.key_frame)
