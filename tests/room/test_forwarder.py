@@ -207,6 +207,12 @@ def test_late_padding_fills_the_hole_that_it_left() -> None:
     assert numbers(outgoing) == [1, 2, 3, 5, 6, 7, 4]
 
 
+def test_padding_is_no_place_to_begin() -> None:
+    camera, forwarder = Camera(random.Random(1)), forwarder_to()
+    assert forwarder.forward(0, [camera.padding()]) == []
+    assert forwarder.drops == {Drop.PADDING: 1}
+
+
 # --- something left out
 
 
@@ -270,6 +276,16 @@ def test_a_key_frame_whose_start_comes_late_is_not_begun_with() -> None:
     assert unbroken(forwarder.forward(0, camera.pictures(1)))
 
 
+def test_a_late_start_does_not_end_the_wait_after_an_overflow() -> None:
+    camera, forwarder = Camera(random.Random(1)), forwarder_to()
+    forwarder.forward(0, camera.pictures(1))
+    start, *rest = camera.picture_of(4, key=True)
+    forwarder.forward(0, rest)
+    forwarder.overflowed(Overflow(1))
+    assert forwarder.forward(0, [start]) == []
+    assert forwarder.drops[Drop.TOO_OLD] == 1 and forwarder.needs_key_frame == 0
+
+
 def test_a_late_packet_from_before_an_overflow_has_its_old_picture_id() -> None:
     camera, forwarder = Camera(random.Random(1)), forwarder_to()
     packets = camera.pictures(3)
@@ -315,6 +331,35 @@ def test_a_layer_can_be_left_at_once() -> None:
     assert forwarder.needs_key_frame == 0 and forwarder.current is None
 
 
+def test_a_late_start_of_a_layer_that_was_left_does_not_bring_it_back() -> None:
+    chance = random.Random(1)
+    low, high, forwarder = Camera(chance), Camera(chance), forwarder_to(0)
+    forwarder.forward(0, low.pictures(1))
+    start, *rest = low.picture_of(4, key=True)
+    forwarder.forward(0, rest)
+    forwarder.set_target(1)
+    forwarder.forward(1, high.pictures(1))
+    forwarder.set_target(0)
+    assert forwarder.forward(0, [start]) == []
+    assert forwarder.current == 1
+
+
+def test_a_late_packet_of_the_new_layer_has_its_own_picture_id() -> None:
+    chance = random.Random(1)
+    low, high, forwarder = Camera(chance), Camera(chance), forwarder_to(0)
+    high.index = low.index // 2
+    forwarder.forward(0, low.pictures(2))
+    forwarder.overflowed(Overflow(1))
+    before = forwarder.forward(0, low.pictures(2))
+    forwarder.set_target(1)
+    packets = high.pictures(4)
+    late = packets.pop(4)
+    outgoing = forwarder.forward(1, packets) + forwarder.forward(1, [late])
+    last = seen(before[-1])[0]
+    assert seen(outgoing[-1])[0] == (last + 2) & 0x7FFF
+    assert seen(outgoing[-2])[0] == (last + 4) & 0x7FFF
+
+
 @pytest.mark.parametrize("behind", [-0.3, 0.0, 0.3])
 @pytest.mark.parametrize("after_reports", [0, 500_000])
 def test_reports_say_how_far_a_layer_lies_from_another(behind: float, after_reports: int) -> None:
@@ -341,6 +386,39 @@ def test_without_reports_the_time_between_arrivals_counts() -> None:
     low, high, forwarder = Camera(chance), Camera(chance), forwarder_to(0)
     before = forwarder.forward(0, low.pictures(3))
     forwarder.note_report(0, *low.report())  # one of two is none
+    forwarder.set_target(1)
+    high.now = before[-1].packet.arrival + 0.5
+    after = forwarder.forward(1, high.pictures(1))
+    step = (after[0].timestamp - before[-1].timestamp) & 0xFFFFFFFF
+    assert step == pytest.approx(RATE / 2, abs=1)
+
+
+def test_time_does_not_go_back_behind_a_packet_that_had_a_hole_before_it() -> None:
+    chance = random.Random(3)
+    low, high, forwarder = Camera(chance), Camera(chance), forwarder_to(0)
+    packets = low.pictures(3)
+    before = forwarder.forward(0, packets[:5] + packets[8:])
+    forwarder.set_target(1)
+    high.now = before[-1].packet.arrival - 0.05
+    after = forwarder.forward(1, high.pictures(1))
+    assert (after[0].timestamp - before[-1].timestamp) & 0xFFFFFFFF == 1
+
+
+@pytest.mark.parametrize("jump", [False, True])
+def test_reports_of_a_source_that_ended_are_forgotten(jump: bool) -> None:
+    """The new one's timestamps are a second off, which its old reports would not show."""
+    chance = random.Random(3)
+    low, high, forwarder = Camera(chance), Camera(chance), forwarder_to(0)
+    forwarder.forward(0, low.pictures(3))
+    forwarder.note_report(0, *low.report())
+    high.now = low.now
+    forwarder.note_report(1, *high.report())
+    if jump:
+        low.index -= MAX_MISORDER + 1000
+    else:
+        low.ssrc += 1
+    low.timestamp = (low.timestamp + RATE) & 0xFFFFFFFF
+    before = forwarder.forward(0, low.pictures(1, key=False) + low.pictures(1))
     forwarder.set_target(1)
     high.now = before[-1].packet.arrival + 0.5
     after = forwarder.forward(1, high.pictures(1))
@@ -391,6 +469,18 @@ def test_another_ssrc_of_the_same_layer_goes_on_in_the_same_numbers() -> None:
     took_over += forwarder.forward(0, second.pictures(1, key=False))
     assert numbers(took_over) == list(range(outgoing[-1].sequence + 1, outgoing[-1].sequence + 10))
     assert forwarder.drops[Drop.TOO_OLD] == 1
+
+
+def test_a_late_key_frame_of_an_old_ssrc_does_not_end_the_wait() -> None:
+    chance = random.Random(6)
+    first, second, forwarder = Camera(chance), Camera(chance), forwarder_to(0)
+    forwarder.forward(0, first.pictures(1))
+    straggler = first.pictures(1)
+    second.now = first.now
+    forwarder.forward(0, second.pictures(1))
+    forwarder.overflowed(Overflow(1))
+    assert forwarder.forward(0, straggler) == []
+    assert forwarder.needs_key_frame == 0 and forwarder.drops[Drop.TOO_OLD] == 3
 
 
 def test_sound_of_another_ssrc_goes_on_at_once_and_stragglers_do_not_matter() -> None:

@@ -77,6 +77,13 @@ def test_messages_for_arrivals_name_each_once_in_order(
         assert ticks == round(seconds / TICK) % TICKS_WRAP
 
 
+@pytest.mark.parametrize("delta", [-400, -1, 0, 1, 255, 256, 0x7FFF])
+def test_deltas_are_right_where_the_clock_wraps(delta: int) -> None:
+    ticks = (TICKS_WRAP - 1, (TICKS_WRAP - 1 + delta) % TICKS_WRAP)
+    message = TransportFeedback(1, 2, 9, 2, 0, ((9, ticks[0]), (10, ticks[1])))
+    assert TransportFeedback.decode(Reader(message.encode())) == message
+
+
 def test_nothing_arrived_is_nothing_to_tell() -> None:
     assert feedback(1, 2, 0, []) == []
 

@@ -48,7 +48,6 @@ there would guess the rollover counter wrong (RFC 3711 section 3.3.1)."""
 
 
 _NO_LAYER: Final = -1
-_NOBODY: Final = (-1, 0.0)
 
 
 class Forwarder:
@@ -82,7 +81,7 @@ class Forwarder:
         """The newest packet that we forwarded, of that source."""
         self._seen: dict[int, tuple[int, int]] = {}
         """Of each layer that does not pass, the SSRC and the newest index."""
-        self._left: tuple[int, float] = _NOBODY
+        self._left: tuple[int, float] = (-1, 0.0)
         """The SSRC that another took over from, and until when it may straggle."""
         self._jumped_to = -1
         """The index that would prove a jump back."""
@@ -233,7 +232,6 @@ class Forwarder:
                 self._timeline.forget(layer)
                 self._left = self._source_ssrc, packet.arrival + STRAGGLING
             else:
-                self._left = _NOBODY
                 self._seen[self._source_layer] = self._source_ssrc, self._rewriter.next - 1
             self._timeline.switch((self._source_layer, self._last), (layer, packet))
         self._rewriter.begin(packet.index)
