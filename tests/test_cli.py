@@ -162,7 +162,7 @@ def test_a_server_says_where_it_is_and_ends_at_a_signal(number: signal.Signals) 
     with process("run", "--dev", "--port", "0", "--udp-port", "0") as server:
         lines = []
         while "in two browser tabs" not in (line := server.stderr.readline()):
-            assert line, lines
+            assert line, (lines, server.wait(10))
             lines.append(line)
         url = re.search(r"http://127\.0\.0\.1:(\d+)/page/", line)
         assert url is not None
