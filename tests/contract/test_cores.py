@@ -31,6 +31,13 @@ from trio_sfu.ice.stun import (
     ErrorCode,
     Message,
 )
+from trio_sfu.sctp import chunks as sctp_chunks
+from trio_sfu.sctp.datachannel import DataChannels
+from trio_sfu.sctp.dcep import Open, Ppid
+from trio_sfu.sctp.handshake import OFFERED
+from trio_sfu.sctp.packet import Packet
+from trio_sfu.sctp.parameters import OutgoingReset, Parameter, ParameterType
+from trio_sfu.wire import Reader
 
 OURS, THEIRS = ("192.0.2.1", 7882), ("192.0.2.2", 40000)
 START: Final = 100.0
@@ -74,10 +81,50 @@ def stun(ours: Credentials) -> list[bytes]:
 
 CHECKS: Final = stun(credentials.make(entropy(0)))
 
+
+def sctp(*, dtls_client: bool) -> Callable[[int], Core]:
+    def fresh(seed: int) -> DataChannels:
+        channels = DataChannels(entropy(seed), dtls_client=dtls_client)
+        channels.start(START)
+        return channels
+
+    return fresh
+
+
+def chunks(core: Core) -> list[bytes]:
+    """What a peer may say to data channels made from seed 0, with the tag of its INIT."""
+    (first,) = Packet.decode(Reader(core.take_datagrams()[0].data)).chunks
+    assert isinstance(first, sctp_chunks.Init)
+    opening = Open("_reliable").encode()
+    init = sctp_chunks.Init(7, 1 << 20, 1024, 1024, 100, OFFERED)
+    cookie = Parameter(ParameterType.STATE_COOKIE, b"theirs")
+    said: list[tuple[int, sctp_chunks.Chunk]] = [
+        (0, init),
+        (first.tag, sctp_chunks.InitAck(7, 1 << 20, 1024, 1024, 100, (cookie, *OFFERED))),
+        (first.tag, sctp_chunks.CookieAck()),
+        (first.tag, sctp_chunks.Data(100, 3, 0, Ppid.DCEP, opening)),
+        (first.tag, sctp_chunks.Data(101, 3, 1, Ppid.BINARY, bytes(900), sctp_chunks.Data.BEGIN)),
+        (first.tag, sctp_chunks.Data(103, 3, 1, Ppid.BINARY, bytes(900), sctp_chunks.Data.END)),
+        (first.tag, sctp_chunks.Sack(first.tsn, 1 << 20, ((2, 3),))),
+        (first.tag, sctp_chunks.Heartbeat(b"\0\1\0\x08beat")),
+        (first.tag, sctp_chunks.ForwardTsn(105, ((3, 1),))),
+        (first.tag, sctp_chunks.ReConfig((OutgoingReset(100, 0, 99, (3,)),))),
+        (first.tag, sctp_chunks.Shutdown(first.tsn)),
+    ]
+    return [Packet(5000, 5000, tag, (chunk,)).encode() for tag, chunk in said]
+
+
 CORES: Final[dict[str, Row]] = {
     "ice lite": Row(ice(Role.LITE), CHECKS),
     "ice controlling": Row(ice(Role.CONTROLLING), CHECKS),
     "ice controlled": Row(ice(Role.CONTROLLED), CHECKS),
+    **{
+        name: Row(fresh, chunks(fresh(0)))
+        for name, fresh in (
+            ("sctp of a DTLS client", sctp(dtls_client=True)),
+            ("sctp of a DTLS server", sctp(dtls_client=False)),
+        )
+    },
 }
 
 cores = pytest.mark.parametrize("name", CORES)

@@ -16,6 +16,9 @@ from trio_sfu.ice.candidate import Candidate
 from trio_sfu.rtp import extensions, packet, rtcp
 from trio_sfu.rtp.dependency import DependencyDescriptor
 from trio_sfu.rtp.payload import DESCRIBERS, red
+from trio_sfu.sctp.chunks import decode_chunk
+from trio_sfu.sctp.dcep import decode_dcep
+from trio_sfu.sctp.packet import Packet
 from trio_sfu.wire import Reader
 
 
@@ -98,6 +101,22 @@ DECODERS: Final[Mapping[str, Decoder]] = {
         )
         for mime, describe in DESCRIBERS.items()
     },
+    "sctp packet": decoder(
+        read(Packet.decode),
+        "13881388 00000001 006275b1 0b000004 0003001300000001000200030000003361626300",
+    ),
+    "sctp chunk": decoder(
+        read(decode_chunk),
+        "00030013 00000001 0002 0003 00000033 616263 00",
+        "01000020 deadbeef 00100000 0400 0800 00000007 c0000004 8008 0006 82c0 0000",
+        "0300001c 00000010 00010000 0001 0002 0002 0003 00000009 0000000a",
+        "0601000e 000c 000a 656e6f756768 0000",
+        "82000022 000d0012 00000005 00000004 00000009 0001 0000 0010000c 00000005 00000001",
+        "c000000c 00000005 0001 0002",
+    ),
+    "data channel": decoder(
+        decode_dcep, "03810100 00000000 0006 0000 5f6c6f737379", "02", "02000000"
+    ),
     "payload audio/red": decoder(red.decode, "ef 0f0003 6f 616263 646566"),
     "sdp offer": Decoder(exchange.answered, exchange.OFFERS),
     "sdp answer": Decoder(exchange.accepted, exchange.ANSWERS),

@@ -189,3 +189,33 @@ def test_a_packet_of_too_many_chunks_is_refused() -> None:
 def test_a_full_packet_is_a_multiple_of_four() -> None:
     assert MTU % 4 == 0
     assert chunks.DATA_HEADER == 16
+
+
+CLEAN = st.one_of(
+    *(EACH[kind] for kind in EACH if kind not in (UnknownChunk, Heartbeat, HeartbeatAck)),
+    st.builds(Parameter, U16, st.binary(min_size=8, max_size=8)).map(
+        lambda info: Heartbeat(info.encode())
+    ),
+)
+
+
+@pytest.mark.interop
+@given(U16, U16, U32, CLEAN)
+def test_aiortc_reads_what_we_write_and_writes_it_the_same(
+    source: int, destination: int, tag: int, chunk: Chunk
+) -> None:
+    other = pytest.importorskip("aiortc.rtcsctptransport", reason="the other implementation")
+    data = Packet(source, destination, tag, (chunk,)).encode()
+    *header, (theirs,) = other.parse_packet(data)
+    assert header == [source, destination, tag]
+    assert other.serialize_packet(source, destination, tag, theirs) == data
+    for ours, name in (("tsn", "tsn"), ("stream", "stream_id"), ("ssn", "stream_seq")):
+        if isinstance(chunk, Data):
+            assert getattr(theirs, name) == getattr(chunk, ours)
+    if isinstance(chunk, Sack):
+        assert tuple(theirs.gaps) == chunk.gaps
+        assert tuple(theirs.duplicates) == chunk.duplicates
+    if isinstance(chunk, ForwardTsn):
+        assert tuple(theirs.streams) == chunk.skipped
+    if isinstance(chunk, Init):
+        assert [Parameter(*each) for each in theirs.params] == list(chunk.parameters)
