@@ -16,6 +16,7 @@ from trio_sfu.api.conversation import (
     PING_SECONDS,
     REQUESTS_LIMIT,
     RESPONSES_LIMIT,
+    TEXT_LIMIT,
     decode_request,
 )
 from trio_sfu.api.http import FrontDoor
@@ -146,9 +147,10 @@ async def test_what_is_no_request_ends_the_conversation(autojump_clock, talk, me
     await alice.wait_session_told()
 
 
-async def test_too_large_a_message_ends_the_conversation(autojump_clock, talk) -> None:
+@pytest.mark.parametrize("message", [bytes(MESSAGE_LIMIT + 1), " " * (TEXT_LIMIT + 1)])
+async def test_too_large_a_message_ends_the_conversation(autojump_clock, talk, message) -> None:
     alice = await talk()
-    await alice.client.send_message(bytes(MESSAGE_LIMIT + 1))
+    await alice.client.send_message(message)
     assert await alice.wait_closed() == 1009
     await alice.wait_session_told()
 

@@ -30,6 +30,7 @@ from trio_sfu.api.websocket import (
     NORMAL,
     POLICY,
     SEND_SECONDS,
+    TOO_BIG,
     ConnectionClosed,
     WebSocket,
 )
@@ -43,6 +44,9 @@ REQUESTS_LIMIT: Final = 256
 some dozens at once; more is somebody who does not let the session breathe."""
 RESPONSES_LIMIT: Final = 256
 """Responses that a client has yet to be sent; LiveKit's queue is as long, about."""
+TEXT_LIMIT: Final = 128 * 1024
+"""Characters of a message in JSON, of which a hostile one costs 2 µs each to read (protobuf: a
+thirtieth). The longest honest one holds two descriptions of a dozen tracks, some 80 KiB."""
 PONGS_LIMIT: Final = 4
 """Answers to pings that wait to be sent; whoever pings faster than it reads gets fewer."""
 
@@ -104,7 +108,10 @@ class Conversation:
     ) -> Ending:
         while True:
             message = await self._websocket.receive()
-            self._speaks_json |= isinstance(message, str)
+            if isinstance(message, str):
+                self._speaks_json = True
+                if len(message) > TEXT_LIMIT:
+                    return TOO_BIG, f"more than {TEXT_LIMIT} characters"
             request = decode_request(message)
             if request is None:
                 return INVALID_DATA, "this is no SignalRequest"

@@ -39,6 +39,7 @@ NORMAL: Final = 1000
 GOING_AWAY: Final = 1001
 INVALID_DATA: Final = 1007
 POLICY: Final = 1008
+TOO_BIG: Final = 1009
 
 
 class WebSocket:
