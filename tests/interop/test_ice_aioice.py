@@ -36,6 +36,7 @@ class Peer:
         self.outcome: Future[bytes] = Future()
         self._controlling, self._patience = controlling, patience
         self._ours: Future[tuple[Credentials, str, bool]] = Future()
+        self._leave: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -45,6 +46,7 @@ class Peer:
 
     def close(self) -> None:
         self._ours.cancel()
+        self._leave.set_result(None)
         self._thread.join(LIMIT)
 
     def _run(self) -> None:
@@ -63,6 +65,7 @@ class Peer:
         self.described.set_result((mine, lines))
         try:
             await self._meet(connection)
+            await asyncio.wrap_future(self._leave)
         finally:
             await connection.close()
 
@@ -141,7 +144,7 @@ def test_aioice_connects_to_us_and_bytes_go_both_ways(role: Role, peer_controlli
             agent.add_remote_candidate(line, now)
         agent.end_of_candidates(now)
         peer.connect(agent.local, candidate, lite=role is Role.LITE)
-        heard = drive(agent, udp, local, peer.outcome.done)
+        heard = drive(agent, udp, local, lambda: peer.outcome.done() and agent.nominated)
         assert peer.outcome.result(LIMIT) == b"\xf0 ARE YOU THERE?"
         assert agent.state is IceState.CONNECTED and agent.nominated
         assert agent.selected is not None and agent.selected.remote == heard[0].remote
