@@ -1,6 +1,8 @@
 """Agents talk over a simulated network, in virtual time; the seed is in the test's name."""
 
+import hmac
 import math
+import zlib
 from collections.abc import Callable
 
 import attrs
@@ -33,6 +35,7 @@ from trio_sfu.ice.stun import (
     USERNAME,
     XOR_MAPPED_ADDRESS,
     Class,
+    ErrorCode,
     Message,
 )
 
@@ -172,6 +175,51 @@ def test_the_better_of_two_working_pairs_is_nominated() -> None:
     assert client.selected == Path(SERVER, CLIENT), link
 
 
+def test_a_working_pair_is_held_back_while_a_better_one_may_yet_work() -> None:
+    """The better address is found just before the answer by the worse one arrives."""
+    client, server = agent(Role.CONTROLLING), agent(Role.CONTROLLED, 1)
+    introduce(client, server)
+    trickle(server, client, SERVER)
+    client.add_local_candidate(OTHER, 0.0, local_preference=10)
+    link = Link(delay=0.03)
+    run(client, link, server, until=0.05)
+    client.add_local_candidate(CLIENT, link.now, local_preference=20)
+    run(client, link, server, until=settled(client, server))
+    assert client.selected == Path(SERVER, CLIENT)
+
+
+def test_when_the_path_dies_another_pair_is_found_without_a_restart() -> None:
+    client, server = agent(Role.CONTROLLING), agent(Role.CONTROLLED, 1)
+    introduce(client, server)
+    trickle(server, client, SERVER)
+    client.add_local_candidate(OTHER, 0.0, local_preference=10)
+    client.add_local_candidate(CLIENT, 0.0, local_preference=20)
+    link = Link(delay=0.03)
+    run(client, link, server, until=20.0)
+    assert client.selected == Path(SERVER, CLIENT)
+    link.through[0] = lambda datagram: None if datagram.local == CLIENT else datagram
+    link.through[1] = lambda datagram: None if datagram.remote == CLIENT else datagram
+    run(client, link, server, until=38.0)
+    assert client.selected == Path(SERVER, OTHER) and server.selected == Path(OTHER, SERVER)
+    assert client.state is server.state is IceState.CONNECTED
+
+
+def test_the_controlling_side_moves_when_the_controlled_ones_nat_rebinds() -> None:
+    link = Link(delay=0.03)
+    client, server = agent(Role.CONTROLLED), agent(Role.CONTROLLING, 1)
+    introduce(client, server)
+    trickle(client, server, CLIENT)
+    trickle(server, client, SERVER)
+    nat = Nat(CLIENT, ("203.0.113.7", 1111))
+    link.through = {0: nat.outward, 1: nat.inward}
+    run(client, link, server, until=settled(client, server))
+    run(client, link, server, until=30.0)
+    nat.rebind(("203.0.113.7", 2222))
+    run(client, link, server, until=lambda: server.selected == Path(nat.outer, SERVER), limit=14.0)
+    assert server.state is IceState.CONNECTED
+    assert IceState.DISCONNECTED not in states(server.take_events())
+
+
 def test_a_pair_that_works_is_taken_when_the_better_one_stays_silent() -> None:
     client, server = agent(Role.CONTROLLING), agent(Role.CONTROLLED, 1)
     introduce(client, server)
@@ -277,7 +325,8 @@ def test_a_nat_that_rebinds_in_the_middle_moves_the_path(role: Role, seed: int) 
     assert server.selected == Path(nat.outer, SERVER)
     assert client.reflexive == [nat.outer]
     run(client, link, server, until=30.0)
-    before, nat.outer = nat.outer, ("203.0.113.7", 2222)
+    before = nat.outer
+    nat.rebind(("203.0.113.7", 2222))
     run(client, link, server, until=lambda: server.selected == Path(nat.outer, SERVER), limit=15.0)
     assert IceState.FAILED not in states(server.take_events() + client.take_events())
     assert server.proved(nat.outer) and server.proved(before)
@@ -314,6 +363,19 @@ def test_a_restart_in_the_middle_never_disturbs_the_path(first: str, role: Role,
     ours, theirs = olds if server is offerer else olds[::-1]
     server.receive([check(ours, theirs)], link.now)
     assert server.refused[Refusal.UNKNOWN_UFRAG] == refused + 1
+
+
+@pytest.mark.parametrize("role", [Role.LITE, Role.CONTROLLED])
+def test_restarts_that_nobody_answers_leave_the_old_path_alone(role: Role) -> None:
+    """As when signalling is down: the server keeps trying, the client never hears of it."""
+    link = Link(delay=0.02)
+    client, server = pair_of(role)
+    run(client, link, server, until=10.0)
+    client.take_events(), server.take_events()
+    for seed in range(5):
+        server.restart(credentials.make(entropy(seed + 50)), link.now)
+        run(client, link, server, until=link.now + 20)
+    assert states(client.take_events() + server.take_events()) == []
 
 
 def test_a_restart_moves_to_another_network() -> None:
@@ -439,9 +501,6 @@ def test_unknown_attributes_that_must_be_understood_are_reported() -> None:
     position = data.index(b"\x00\x25\x00\x00")
     data[position : position + 2] = b"\x7f\x25"
     # Sealed anew: decoding with the seals taken off, as a peer that knows the type would.
-    import hmac
-    import zlib
-
     body = bytes(data[:-32])
     length = (len(body) - 20 + 24).to_bytes(2)
     body = body[:2] + length + body[4:]
@@ -539,3 +598,100 @@ def test_an_answer_is_believed_only_from_whom_was_asked_and_with_its_seal() -> N
         Refusal.UNKNOWN_TRANSACTION: 1,
         Refusal.ASYMMETRIC: 1,
     }
+
+
+def requests_in(datagrams: list[Datagram]) -> list[Message]:
+    messages = [Message.decode(datagram.data) for datagram in datagrams]
+    return [message for message in messages if message.kind is Class.REQUEST]
+
+
+def success(request: Message, key: bytes) -> Datagram:
+    """What the peer answers to *request*, which an agent at SERVER had sent to CLIENT."""
+    attributes = dict([XOR_MAPPED_ADDRESS.of(SERVER)])
+    message = Message(Class.SUCCESS, request.transaction, attributes)
+    return Datagram(message.encode(key), CLIENT, SERVER)
+
+
+def controlled_by_hand() -> IceAgent:
+    server = agent(Role.CONTROLLED)
+    server.set_remote(THEIRS, 0.0)
+    server.add_local_candidate(SERVER, 0.0)
+    server.add_remote_candidate(host_candidate(CLIENT), 0.0)
+    return server
+
+
+def test_a_nomination_that_comes_before_our_own_answer_is_remembered() -> None:
+    """Firefox and FFmpeg say USE-CANDIDATE in their very first check."""
+    server = controlled_by_hand()
+    server.receive([check(server.local, THEIRS, CLIENT, USE_CANDIDATE.of(True))], 0.0)
+    assert not server.nominated
+    server.handle_timeout(server.deadline)
+    (request,) = requests_in(server.take_datagrams())
+    server.receive([success(request, THEIRS.key)], 0.1)
+    assert server.nominated and server.selected == Path(CLIENT, SERVER)
+
+
+def test_a_triggered_check_takes_the_place_of_one_that_is_under_way() -> None:
+    server = controlled_by_hand()
+    server.handle_timeout(0.0)
+    (first,) = requests_in(server.take_datagrams())
+    server.receive([check(server.local)], 0.01)
+    asked = []
+    while server.deadline <= 12.0:
+        server.handle_timeout(server.deadline)
+        asked += requests_in(server.take_datagrams())
+    assert len(asked) == 5 and len({request.transaction for request in asked}) == 1
+    assert asked[0].transaction != first.transaction
+
+
+def test_a_late_answer_to_a_check_that_was_replaced_still_counts() -> None:
+    server = controlled_by_hand()
+    server.handle_timeout(0.0)
+    (first,) = requests_in(server.take_datagrams())
+    server.receive([check(server.local)], 0.01)
+    while server.deadline <= 4.0:
+        server.handle_timeout(server.deadline)
+    server.receive([success(first, THEIRS.key)], 4.0)
+    assert server.state is IceState.CONNECTED
+
+
+def test_a_stale_role_conflict_does_not_change_the_role_twice() -> None:
+    """We have asked as controlled, then learnt from the peer that we are controlling."""
+    server = controlled_by_hand()
+    server.handle_timeout(0.0)
+    (request,) = requests_in(server.take_datagrams())
+    name = USERNAME.of(f"{server.local.ufrag}:{THEIRS.ufrag}")
+    claim = Message(Class.REQUEST, b"transaction!", dict([name, ICE_CONTROLLED.of(0)]))
+    server.receive([Datagram(claim.encode(server.local.key), CLIENT, SERVER)], 0.01)
+    assert server.role is Role.CONTROLLING
+    conflict = Message(
+        Class.ERROR, request.transaction, dict([ERROR_CODE.of(ErrorCode(487, "Role conflict"))])
+    )
+    server.receive([Datagram(conflict.encode(THEIRS.key), CLIENT, SERVER)], 0.02)
+    assert server.role is Role.CONTROLLING
+
+
+def test_an_answer_of_old_credentials_does_not_undo_what_the_new_ones_decided() -> None:
+    """Late consent by the old path, after the new generation has nominated another."""
+    link = Link(delay=0.02)
+    client, server = pair_of(Role.LITE)
+    run(client, link, server, until=10.0)
+    while not requests_in(sent := client.take_datagrams()):
+        client.handle_timeout(client.deadline)
+    (old,) = requests_in(sent)
+    now = max(link.now, 16.0)
+    old_key = server.local.key
+    fresh, reply = credentials.make(entropy(8)), credentials.make(entropy(9))
+    client.restart(fresh, now)
+    server.set_remote(fresh, now)
+    server.restart(reply, now)
+    client.set_remote(reply, now, lite=True)
+    client.add_local_candidate(OTHER, now)
+    client.add_remote_candidate(host_candidate(SERVER), now)
+    link.through[0] = lambda datagram: None if datagram.local == CLIENT else datagram
+    link.now = now
+    run(client, link, server, until=lambda: client.selected == Path(SERVER, OTHER), limit=5.0)
+    late = Message(Class.SUCCESS, old.transaction, dict([XOR_MAPPED_ADDRESS.of(CLIENT)]))
+    client.receive([Datagram(late.encode(old_key), SERVER, CLIENT)], link.now)
+    assert client.selected == Path(SERVER, OTHER)
+    assert client.refused[Refusal.UNKNOWN_TRANSACTION] >= 1

@@ -141,12 +141,19 @@ def _pass(datagram: Datagram) -> Datagram:
 class Nat:
     """A middlebox for `Link.through`: address translation, one inner address to one outer.
 
-    Give `outward` to the side behind it and `inward` to the other. To rebind, as
-    routers do in the middle of a call, set *outer* to another address.
+    Give `outward` to the side behind it and `inward` to the other.
     """
 
     inner: tuple[str, int]
     outer: tuple[str, int]
+    former: set[tuple[str, int]] = attrs.Factory(set)
+    """Outer addresses of before, by which nobody is reached any more."""
+
+    def rebind(self, outer: tuple[str, int]) -> None:
+        """Change the outer address, as routers do in the middle of a call."""
+        self.former.add(self.outer)
+        self.former.discard(outer)
+        self.outer = outer
 
     def outward(self, datagram: Datagram) -> Datagram | None:
         if datagram.local != self.inner:
@@ -154,7 +161,7 @@ class Nat:
         return Datagram(datagram.data, datagram.remote, self.outer)
 
     def inward(self, datagram: Datagram) -> Datagram | None:
-        if datagram.remote == self.inner:
+        if datagram.remote == self.inner or datagram.remote in self.former:
             return None  # a private address is reached by nobody outside
         if datagram.remote != self.outer:
             return datagram

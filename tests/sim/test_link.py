@@ -93,10 +93,13 @@ def test_an_address_translation_can_change_in_the_middle() -> None:
     nat = Nat(inner=ALICE, outer=("203.0.113.1", 1))
     link.through[0] = nat.outward
     run(alice, link, bob, until=0.5)
-    nat.outer = ("203.0.113.1", 2)
+    nat.rebind(("203.0.113.1", 2))
     run(alice, link, bob, until=2.0)
     assert bob.numbers == list(range(100))
     assert bob.froms == {("203.0.113.1", 1), ("203.0.113.1", 2)}
+    old, new = (Datagram(b"", ("203.0.113.1", port), BOB) for port in (1, 2))
+    inner = nat.inward(new)
+    assert nat.inward(old) is None and inner is not None and inner.remote == ALICE
 
 
 def test_a_condition_ends_a_run_and_one_that_never_comes_names_the_seed() -> None:

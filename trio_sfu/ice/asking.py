@@ -92,7 +92,7 @@ class Asking:
         if pair is not None and generation.remote is not None:
             if pair.state is not PairState.SUCCEEDED:
                 pair.state = PairState.IN_PROGRESS
-            self._transactions.quieten(pair)
+            self._transactions.quieten(pair, now)
             self._ask(generation, generation.remote, pair, now, nominates=pair.nominating)
             self._last_check = now
         self.wake(now)
@@ -234,7 +234,11 @@ class Asking:
         elif not session.nominated:
             pair = checks.best(session.role) or pair
         elif session.abandoned(now) and session.role is Role.CONTROLLING:
-            checks.concluded = False  # so that it is nominated, which the peer has to hear
+            # It has to be nominated, which the peer must hear; and the silent pair, though it
+            # may have a higher priority, must not be chosen again.
+            checks.concluded = False
+            if silent := checks.pairs.get(session.selected) if session.selected else None:
+                silent.state = PairState.FAILED
             return
         if session.follow(generation, pair.path, nominated, now):
             if nominated and generation is session.generations.newest:

@@ -79,7 +79,6 @@ class Session:
         """New credentials came, of the one side or the other."""
         self._happen(happening)
         if self.state is IceState.CHECKING:
-            self.timers.cancel(Timer.SILENCE)
             patience = LITE_FAILED_AFTER if self.role is Role.LITE else PATIENCE
             self.timers.arm(Timer.EXPIRY, now + patience)
 

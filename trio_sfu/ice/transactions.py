@@ -64,14 +64,14 @@ class Transactions:
     def remove(self, identity: bytes) -> None:
         del self._open[identity]
 
-    def quieten(self, pair: Pair) -> None:
+    def quieten(self, pair: Pair, now: float) -> None:
         """Repeat no more what was asked on *pair*: a newer check takes its place.
 
         An answer to the older one still counts (RFC 8445 section 7.3.1.4).
         """
         for each in self._open.values():
             if each.pair is pair and not each.consent:
-                each.sends = MAX_SENDS
+                each.sends, each.due = MAX_SENDS, now + LAST_WAIT
 
     def keep_only(self, generation: Generation) -> None:
         self._open = {
