@@ -1,0 +1,490 @@
+"""A participant of one's own: joins a room, publishes, subscribes, says and hears data.
+
+    async with trio.open_nursery() as nursery:
+        alice = await nursery.start(run_participant, "ws://127.0.0.1:7880", token)
+        camera = await alice.publish_video("camera")
+        for number, frame in enumerate(read_ivf(file).frames):
+            camera.send(vp8_payloads(frame.data, number), frame.timestamp)
+
+It is made of the cores that the server is made of, in the opposite roles: what it
+proves is that they agree with each other, so every claim is also tested with peers
+that we did not write. What happens comes out of `events`.
+"""
+
+import os
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+import trio_websocket
+from google.protobuf.message import DecodeError
+from livekit.protocol import models, rtc
+
+from trio_sfu.client.connection import ClientConnection
+from trio_sfu.client.signalling import (
+    Signalling,
+    SignallingClosed,
+    SignallingRefused,
+    connect,
+    open_stream,
+)
+from trio_sfu.config import RtcConfig
+from trio_sfu.core import Entropy
+from trio_sfu.dtls import certificate
+from trio_sfu.dtls.certificate import Certificate
+from trio_sfu.ice import credentials
+from trio_sfu.net.addresses import advertised, own_addresses
+from trio_sfu.peer.events import (
+    AddCandidate,
+    ChannelOpened,
+    DataReceived,
+    Event,
+    KeyFrameWanted,
+    OpenChannel,
+    PeerState,
+    RequestKeyFrame,
+    SendData,
+    SetRemote,
+    StateChanged,
+)
+from trio_sfu.peer.media import StreamKey
+from trio_sfu.rtp.packet import Outgoing, RtpPacket
+from trio_sfu.sdp.agreement import CLIENT, AgreedSection, Sending
+from trio_sfu.sdp.answer import answer
+from trio_sfu.sdp.attributes import Setup
+from trio_sfu.sdp.offer import Offerer
+from trio_sfu.sdp.session import Origin, SessionDescription
+from trio_sfu.signalling import negotiation
+
+EVENTS: Final = 10_000
+"""Events that wait for somebody who does not listen; more are dropped, and counted."""
+
+PACKETS: Final = 500
+"""Lists of packets that wait in a remote track."""
+
+RELIABLE: Final = "_reliable"
+LOSSY: Final = "_lossy"
+
+
+class LocalTrack:
+    """What we publish: give it payloads, it makes packets."""
+
+    def __init__(self, connection: ClientConnection, sid: str, section: AgreedSection) -> None:
+        sending = section.sending
+        assert sending is not None, "agreed on by the server"
+        assert sending.ssrc is not None, "declared in our offer"
+        self.sid = sid
+        self.mid = section.mid
+        self.ssrc = sending.ssrc
+        self.payload_type = next(
+            number for number, each in section.formats.items() if each.mime == sending.mime
+        )
+        self.key_frame_wanted = trio.Event()
+        """Set when somebody needs a key frame; replace it once one is sent."""
+        self.packets = 0
+        self._connection = connection
+        self._sequence = 1
+
+    def send(self, payloads: list[bytes], timestamp: int) -> None:
+        """One frame: its payloads, in order, and its RTP timestamp. Never waits."""
+        outgoing: list[Outgoing] = []
+        for number, payload in enumerate(payloads, 1):
+            marker = number == len(payloads)
+            sequence, ticks = self._sequence & 0xFFFF, timestamp & 0xFFFF_FFFF
+            packet = RtpPacket(self.payload_type, marker, sequence, ticks, self.ssrc, {}, payload)
+            outgoing.append(Outgoing(packet, sequence, ticks, self.ssrc, self.payload_type, marker))
+            self._sequence += 1
+        self.packets += len(payloads)
+        self._connection.send(outgoing)
+
+
+@attrs.define(eq=False)
+class RemoteTrack:
+    """What somebody else publishes and we hear."""
+
+    sid: str
+    participant_sid: str
+    kind: str
+    stream: StreamKey
+    received: int = 0
+    """Packets, repeats not counted twice."""
+    bytes: int = 0
+    """Of payload."""
+    dropped: int = 0
+    """Packets that nobody took in time."""
+    _connection: ClientConnection = attrs.field(kw_only=True)
+    _in: trio.MemorySendChannel[list[RtpPacket]] = attrs.field(init=False)
+    _out: trio.MemoryReceiveChannel[list[RtpPacket]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._in, self._out = trio.open_memory_channel(PACKETS)
+
+    async def receive(self) -> list[RtpPacket]:
+        """The next packets, in the order in which they came."""
+        return await self._out.receive()
+
+    def request_key_frame(self) -> None:
+        self._connection.mailbox.wish(RequestKeyFrame(self.stream))
+
+    def hear(self, packets: list[RtpPacket]) -> None:
+        """From the connection's task."""
+        self.received += len(packets)
+        for packet in packets:
+            self.bytes += len(packet.payload)
+        try:
+            self._in.send_nowait(packets)
+        except trio.WouldBlock:
+            self.dropped += len(packets)
+
+
+@attrs.frozen
+class TrackSubscribed:
+    """Somebody's track is heard from now on."""
+
+    track: RemoteTrack
+
+
+@attrs.frozen
+class TrackEnded:
+    """A track that was heard is no more."""
+
+    track: RemoteTrack
+
+
+@attrs.frozen
+class DataPacketReceived:
+    """Somebody sent data; *packet* is LiveKit's DataPacket."""
+
+    packet: models.DataPacket
+
+
+@attrs.frozen
+class ParticipantsChanged:
+    """Others joined, left, or say something else of themselves; LiveKit's ParticipantInfos."""
+
+    participants: tuple[models.ParticipantInfo, ...]
+
+
+@attrs.frozen
+class Left:
+    """The server says that it is over; LiveKit's LeaveRequest."""
+
+    leave: rtc.LeaveRequest
+
+
+ClientEvent = TrackSubscribed | TrackEnded | DataPacketReceived | ParticipantsChanged | Left
+
+
+@attrs.frozen
+class _Publishing:
+    """A track between AddTrack and the first packet."""
+
+    sending: Sending
+    published: trio.Event = attrs.Factory(trio.Event)
+    answered: trio.Event = attrs.Factory(trio.Event)
+
+
+class Participant:
+    """Made by `run_participant` only."""
+
+    def __init__(
+        self,
+        signalling: Signalling,
+        join: rtc.JoinResponse,
+        host: str,
+        certificate: Certificate,
+        entropy: Entropy,
+    ) -> None:
+        self.join = join
+        self.sid = join.participant.sid
+        self.identity = join.participant.identity
+        self.others: dict[str, models.ParticipantInfo] = {
+            each.sid: each for each in join.other_participants
+        }
+        self.remote_tracks: dict[str, RemoteTrack] = {}
+        """By the track's SID."""
+        self.local_tracks: dict[str, LocalTrack] = {}
+        self.dropped_events = 0
+        self._signalling = signalling
+        self._entropy = entropy
+        wall = time.time() - trio.current_time()
+        self.publisher, self.subscriber = (
+            ClientConnection(host, certificate, entropy, wall, self._on_event, self._on_media)
+            for _ in ("publisher", "subscriber")
+        )
+        self._offerer = Offerer(int.from_bytes(entropy(7), "big"), role=CLIENT)
+        self._offer_id = 0
+        self._publishing: dict[str, _Publishing] = {}
+        self._sendings: dict[str, Sending] = {}
+        self._sids: dict[str, str] = {}
+        self._origin = Origin(int.from_bytes(entropy(7), "big"), 0)
+        self._by_mid: dict[str, RemoteTrack] = {}
+        self.events: trio.MemoryReceiveChannel[ClientEvent]
+        """What happens, in order, until the participant is gone."""
+        self._in, self.events = trio.open_memory_channel[ClientEvent](EVENTS)
+        self.connected = trio.Event()
+        """Set when what the others send can come."""
+        self._publisher_up = trio.Event()
+        self._channels: dict[str, trio.Event] = {label: trio.Event() for label in (RELIABLE, LOSSY)}
+        for label, ordered in ((RELIABLE, True), (LOSSY, False)):
+            self.publisher.mailbox.wish(OpenChannel(label, ordered, None if ordered else 0))
+
+    # --- what one does with it
+
+    async def publish_video(self, name: str = "camera", mime: str = "video/VP8") -> LocalTrack:
+        """Publish a camera in one layer; returns once packets can be sent."""
+        return await self._publish(name, "video", mime, models.TrackSource.CAMERA)
+
+    async def publish_audio(self, name: str = "microphone", mime: str = "audio/opus") -> LocalTrack:
+        """Publish a microphone; returns once packets can be sent."""
+        return await self._publish(name, "audio", mime, models.TrackSource.MICROPHONE)
+
+    async def _publish(
+        self, name: str, kind: str, mime: str, source: models.TrackSource
+    ) -> LocalTrack:
+        cid = credentials.make(self._entropy).ufrag.replace("/", "-")
+        ssrc, rtx_ssrc = (1 + int.from_bytes(self._entropy(4), "big") % 0xFFFF_FFFE for _ in "12")
+        sending = Sending(
+            kind=kind,
+            stream_id=cid,
+            track_id=cid,
+            cname=cid,
+            mime=mime,
+            ssrc=ssrc,
+            rtx_ssrc=rtx_ssrc if kind == "video" else None,
+        )
+        publishing = self._publishing[cid] = _Publishing(sending)
+        self._signalling.send(
+            rtc.SignalRequest(
+                add_track=rtc.AddTrackRequest(
+                    cid=cid,
+                    name=name,
+                    source=source,
+                    type=models.TrackType.AUDIO if kind == "audio" else models.TrackType.VIDEO,
+                )
+            )
+        )
+        await publishing.published.wait()
+        self._sendings[cid] = sending
+        self._offer()
+        await publishing.answered.wait()
+        await self._publisher_up.wait()
+        return self.local_tracks[cid]
+
+    def unpublish(self, track: LocalTrack) -> None:
+        """Stop publishing *track*."""
+        cid = next(cid for cid, each in self.local_tracks.items() if each is track)
+        del self.local_tracks[cid], self._sendings[cid]
+        self._offer()
+
+    def mute(self, track: LocalTrack, *, muted: bool) -> None:
+        """Say that *track* is silent; it is for the caller to stop sending."""
+        self.request(rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid=track.sid, muted=muted)))
+
+    async def send_data(self, payload: bytes, *, topic: str = "", reliable: bool = True) -> None:
+        """Send *payload* to everybody; waits only until the data channel is there."""
+        label = RELIABLE if reliable else LOSSY
+        if not self._sendings and not self._offer_id:
+            self._offer()
+        await self._channels[label].wait()
+        packet = models.DataPacket(user=models.UserPacket(payload=payload, topic=topic))
+        self.publisher.mailbox.wish(SendData(label, packet.SerializeToString()))
+
+    def request(self, request: rtc.SignalRequest) -> None:
+        """Ask the server for anything that LiveKit's signalling knows."""
+        self._signalling.send(request)
+
+    def leave(self) -> None:
+        """Go. `run_participant` returns when the server has closed the socket."""
+        self.request(rtc.SignalRequest(leave=rtc.LeaveRequest()))
+
+    # --- signalling
+
+    async def converse(self) -> None:
+        """Hear the server until it is over."""
+        while True:
+            try:
+                response = await self._signalling.receive()
+            except SignallingClosed:
+                return
+            match response.WhichOneof("message"):
+                case "offer":
+                    self._answer(response.offer)
+                case "answer":
+                    self._accept(response.answer)
+                case "track_published":
+                    cid = response.track_published.cid
+                    self._sids[cid] = response.track_published.track.sid
+                    if (publishing := self._publishing.get(cid)) is not None:
+                        publishing.published.set()
+                case "update":
+                    for info in response.update.participants:
+                        if info.state == models.ParticipantInfo.State.DISCONNECTED:
+                            self.others.pop(info.sid, None)
+                        elif info.sid != self.sid:
+                            self.others[info.sid] = info
+                    self._emit(ParticipantsChanged(tuple(response.update.participants)))
+                case "leave":
+                    self._emit(Left(response.leave))
+                case _:
+                    pass
+
+    async def keep_alive(self) -> None:
+        """Ping as often as the server asked for."""
+        while True:
+            await trio.sleep(self.join.ping_interval)
+            self._signalling.ping()
+
+    def _offer(self) -> None:
+        self._offer_id += 1
+        offer = self._offerer.offer(self.publisher.transport(), self._sendings.values())
+        self._signalling.send(
+            rtc.SignalRequest(
+                offer=rtc.SessionDescription(type="offer", sdp=str(offer), id=self._offer_id)
+            )
+        )
+
+    def _accept(self, message: rtc.SessionDescription) -> None:
+        if message.id != self._offer_id:
+            return
+        agreement = self._offerer.accept(SessionDescription.parse(message.sdp))
+        self._set_remote(
+            self.publisher, negotiation.set_remote(agreement), agreement.transport.candidates
+        )
+        self.publisher.mailbox.wish(negotiation.configure(agreement))
+        for section in agreement.sections:
+            if section.sending is None:
+                continue
+            cid = section.sending.track_id
+            if cid not in self.local_tracks:
+                self.local_tracks[cid] = LocalTrack(self.publisher, self._sids[cid], section)
+            if (publishing := self._publishing.pop(cid, None)) is not None:
+                publishing.answered.set()
+
+    def _answer(self, message: rtc.SessionDescription) -> None:
+        self._origin = attrs.evolve(self._origin, version=self._origin.version + 1)
+        agreement = answer(
+            SessionDescription.parse(message.sdp),
+            self.subscriber.transport(),
+            self._origin,
+            role=CLIENT,
+            setup=Setup.ACTIVE,
+        )
+        self._signalling.send(
+            rtc.SignalRequest(
+                answer=rtc.SessionDescription(
+                    type="answer", sdp=str(agreement.description), id=message.id
+                )
+            )
+        )
+        self._set_remote(
+            self.subscriber, negotiation.set_remote(agreement), agreement.transport.candidates
+        )
+        self.subscriber.mailbox.wish(negotiation.configure(agreement))
+        self._hear_sections([each for each in agreement.sections if each.direction.receives])
+
+    def _set_remote(
+        self, connection: ClientConnection, remote: SetRemote, candidates: tuple[str, ...]
+    ) -> None:
+        connection.mailbox.wish(remote)
+        for candidate in candidates:
+            connection.mailbox.wish(AddCandidate(candidate))
+
+    def _hear_sections(self, sections: list[AgreedSection]) -> None:
+        flowing = {section.track_id: section for section in sections}
+        for sid in self.remote_tracks.keys() - flowing.keys():
+            track = self.remote_tracks.pop(sid)
+            self._by_mid.pop(track.stream.mid, None)
+            self._emit(TrackEnded(track))
+        for sid, section in flowing.items():
+            if sid not in self.remote_tracks:
+                owner = section.stream_id.partition("|")[0]
+                key = StreamKey(section.mid)
+                track = RemoteTrack(sid, owner, section.kind, key, connection=self.subscriber)
+                self.remote_tracks[sid] = self._by_mid[section.mid] = track
+                self._emit(TrackSubscribed(track))
+
+    # --- from the connections' tasks
+
+    def _on_media(self, stream: StreamKey, packets: list[RtpPacket]) -> None:
+        if (track := self._by_mid.get(stream.mid)) is not None:
+            track.hear(packets)
+
+    def _on_event(self, connection: ClientConnection, event: Event) -> None:
+        match event:
+            case StateChanged(PeerState.CONNECTED):
+                if connection is self.subscriber:
+                    self.connected.set()
+                else:
+                    self._publisher_up.set()
+            case ChannelOpened(label) if connection is self.publisher:
+                if label in self._channels:
+                    self._channels[label].set()
+            case DataReceived(_, data):
+                try:
+                    self._emit(DataPacketReceived(models.DataPacket.FromString(data)))
+                except DecodeError:
+                    self.dropped_events += 1
+            case KeyFrameWanted(mid):
+                for track in self.local_tracks.values():
+                    if track.mid == mid:
+                        track.key_frame_wanted.set()
+            case _:
+                pass
+
+    def _emit(self, event: ClientEvent) -> None:
+        try:
+            self._in.send_nowait(event)
+        except trio.WouldBlock:
+            self.dropped_events += 1
+
+    def close(self) -> None:
+        """No more events."""
+        self._in.close()
+
+
+async def run_participant(
+    url: str,
+    token: str,
+    *,
+    host: str = "",
+    certificate_: Certificate | None = None,
+    entropy: Entropy = os.urandom,
+    task_status: trio.TaskStatus[Participant] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Be in a room until the server ends it, `Participant.leave`, or cancellation.
+
+    Starts with the `Participant` once it has joined. *host* is the address to send
+    from, "" for the one that this machine would tell others. Raises
+    `SignallingRefused` when the server does not let it in.
+    """
+    mine = certificate_ or certificate.generate(entropy, time.time())
+    host = host or advertised(RtcConfig(), own_addresses())[0]
+    address = urlsplit(url)
+    try:
+        async with await open_stream(address) as stream, trio.open_nursery() as nursery:
+            signalling = await connect(nursery, stream, address, token)
+            first = await signalling.receive()
+            if first.WhichOneof("message") != "join":
+                raise SignallingClosed(f"the server begins with {first.WhichOneof('message')}")
+            participant = Participant(signalling, first.join, host, mine, entropy)
+            try:
+                for connection in (participant.publisher, participant.subscriber):
+                    await nursery.start(connection.run)
+                nursery.start_soon(participant.keep_alive)
+                task_status.started(participant)
+                await participant.converse()
+            finally:
+                participant.close()
+            nursery.cancel_scope.cancel()
+    except* trio_websocket.ConnectionRejected as rejected:
+        raise SignallingRefused(_first(rejected)) from None
+
+
+def _first(
+    group: BaseExceptionGroup[trio_websocket.ConnectionRejected],
+) -> trio_websocket.ConnectionRejected:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
