@@ -35,6 +35,9 @@ B: Final = 0x08
 E: Final = 0x04
 V: Final = 0x02
 
+Y: Final = 0x10
+G: Final = 0x08
+
 REFERENCE_LIMIT: Final = 3
 """Reference indices of one picture in flexible mode (RFC 9628 section 4.2)."""
 
@@ -59,7 +62,7 @@ class Vp9Descriptor:
 
 
 def parse(reader: Reader) -> Vp9Descriptor:
-    """The descriptor; *reader* stands at the VP9 data afterwards, or before V's part."""
+    """The descriptor; *reader* stands at the VP9 data afterwards."""
     flags = reader.u8()
     picture_id: int | None = None
     if flags & I:
@@ -77,6 +80,8 @@ def parse(reader: Reader) -> Vp9Descriptor:
                 break
         else:
             raise WireError("a VP9 picture with more than three references")
+    if flags & V:
+        _skip_scalability(reader)
     return Vp9Descriptor(
         inter_predicted=bool(flags & P),
         begins=bool(flags & B),
@@ -89,11 +94,37 @@ def parse(reader: Reader) -> Vp9Descriptor:
     )
 
 
+def _skip_scalability(reader: Reader) -> None:
+    """Sizes of the layers and a pattern of pictures: what may come, not what this is."""
+    flags = reader.u8()
+    if flags & Y:
+        reader.take(4 * ((flags >> 5) + 1))
+    if flags & G:
+        for _ in range(reader.u8()):
+            reader.take(reader.u8() >> 2 & 3)
+
+
 def describe(payload: bytes) -> Frame:
     """What *payload* tells of its picture; a key frame begins with the lowest spatial layer.
 
     A higher layer's frame with P unset only depends on the layer below it.
     """
-    found = parse(Reader(payload))
-    key_frame = found.begins and not found.inter_predicted and found.spatial == 0
+    reader = Reader(payload)
+    found = parse(reader)
+    begins_anew = found.begins and not found.inter_predicted and found.spatial == 0
+    key_frame = begins_anew and not _is_inter(reader.u8())
     return Frame(key_frame, found.begins, found.spatial, found.temporal, found.switching_up)
+
+
+def _is_inter(first: int) -> bool:
+    """Whether the frame's own first byte says that it is no key frame (VP9 specification 7.2).
+
+    P should be enough. But frames that are intra-coded without beginning anew have
+    it unset too, and ffmpeg sets it never. What does not look like the start of a
+    frame is encrypted, and P must do.
+    """
+    if first >> 6 != 2:
+        return False
+    is_profile_3 = first >> 4 & 3 == 3  # has a bit more before these two
+    shows_existing, inter = (4, 2) if is_profile_3 else (8, 4)
+    return bool(first & (shows_existing | inter))
