@@ -14,6 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.dtls import pair as dtls_pair
+from tests.dtls.vectors import CHROMIUM_HELLO, LIVEKIT_HELLO
 from tests.sim import entropy
 from trio_sfu.core import Core, Datagram
 from trio_sfu.ice import credentials
@@ -114,7 +116,26 @@ def chunks(core: Core) -> list[bytes]:
     return [Packet(5000, 5000, tag, (chunk,)).encode() for tag, chunk in said]
 
 
+def dtls(role: dtls_pair.Role) -> Callable[[int], Core]:
+    def fresh(seed: int) -> Core:
+        connection = dtls_pair.connection(role, seed=seed, start=False)
+        connection.start(START)
+        return connection
+
+    return fresh
+
+
+def dtls_answers() -> list[bytes]:
+    """What a server says to the hello of a client made from seed 0, and a few alerts."""
+    server = dtls_pair.connection(dtls_pair.Role.SERVER)
+    (hello,) = dtls_pair.taken(dtls_pair.connection(dtls_pair.Role.CLIENT))
+    alerts = [bytes.fromhex(f"15fefd00000000000000{at:02}00020164") for at in range(3)]
+    return [*dtls_pair.give(server, hello), *alerts, bytes.fromhex("16fefd000100000000000900011e")]
+
+
 CORES: Final[dict[str, Row]] = {
+    "dtls server": Row(dtls(dtls_pair.Role.SERVER), [*CHROMIUM_HELLO, LIVEKIT_HELLO]),
+    "dtls client": Row(dtls(dtls_pair.Role.CLIENT), dtls_answers()),
     "ice lite": Row(ice(Role.LITE), CHECKS),
     "ice controlling": Row(ice(Role.CONTROLLING), CHECKS),
     "ice controlled": Row(ice(Role.CONTROLLED), CHECKS),

@@ -10,7 +10,15 @@ from typing import Final
 
 import attrs
 
+from tests.dtls.vectors import LIVEKIT_HELLO
 from tests.sdp import exchange
+from tests.sim import entropy
+from trio_sfu.dtls.alert import Alert
+from trio_sfu.dtls.certificate import generate, public_key
+from trio_sfu.dtls.extensions import Extensions
+from trio_sfu.dtls.fragments import Fragment
+from trio_sfu.dtls.messages import MESSAGES
+from trio_sfu.dtls.record import Record
 from trio_sfu.ice import stun
 from trio_sfu.ice.candidate import Candidate
 from trio_sfu.rtp import extensions, packet, rtcp
@@ -114,6 +122,30 @@ DECODERS: Final[Mapping[str, Decoder]] = {
         "82000022 000d0012 00000005 00000004 00000009 0001 0000 0010000c 00000005 00000001",
         "c000000c 00000005 0001 0002",
     ),
+    "dtls record": Decoder(read(Record.decode), (LIVEKIT_HELLO,)),
+    "dtls fragment": Decoder(read(Fragment.decode), (LIVEKIT_HELLO[13:],)),
+    "dtls alert": decoder(read(Alert.decode), "0128"),
+    "dtls extensions": Decoder(read(Extensions.decode), (LIVEKIT_HELLO[-123:],)),
+    **{
+        f"dtls {kind.name.lower()}": Decoder(
+            read(body.decode),
+            (
+                LIVEKIT_HELLO[25:],
+                bytes.fromhex("fefd" + "ab" * 32 + "00 c02b 00 0004 00170000"),
+                bytes.fromhex("feff 04 61626364"),
+                bytes.fromhex("000006 000003 616263"),
+                bytes.fromhex("03 001d 20" + "09" * 32 + "0403 0002 3000"),
+                bytes.fromhex("02 4001 0004 04030804 0000"),
+                bytes.fromhex("0403 0002 3000"),
+                bytes.fromhex("20" + "09" * 32),
+                bytes.fromhex("0102030405060708090a0b0c"),
+            ),
+        )
+        for kind, body in MESSAGES.items()
+        # Nothing is to be read in these two: they are there, or are not.
+        if kind.name not in ("HELLO_REQUEST", "SERVER_HELLO_DONE")
+    },
+    "dtls certificate": Decoder(public_key, (generate(entropy(0), 1_790_000_000.0).der,)),
     "data channel": decoder(
         decode_dcep, "03810100 00000000 0006 0000 5f6c6f737379", "02", "02000000"
     ),
