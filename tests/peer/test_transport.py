@@ -1,0 +1,146 @@
+"""Two peers connect, exchange media and data, lose some, and recover: all in virtual time."""
+
+import itertools
+
+import pytest
+
+from tests.peer.pair import CAMERA, MICROPHONE, SERVER, Camera, Pair, voice
+from tests.sim import Link
+from trio_sfu.core import Datagram
+from trio_sfu.peer.events import (
+    ChannelOpened,
+    DataReceived,
+    KeyFrameWanted,
+    OpenChannel,
+    PeerState,
+    RequestKeyFrame,
+    SendData,
+    StateChanged,
+)
+
+LINKS = {
+    "a wire": {},
+    "a city": {"delay": 0.02, "jitter": 0.01},
+    "a train": {"delay": 0.08, "jitter": 0.05, "loss": 0.1, "reorder": 0.1, "duplicate": 0.05},
+    "small packets": {"delay": 0.02, "mtu": 1250, "loss": 0.02},
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", LINKS)
+def test_two_peers_connect_and_media_flows(kind: str, seed: int) -> None:
+    pair = Pair(Link(**LINKS[kind], seed=seed), seed)
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.run(pair.link.now + 2)
+    heard = pair.server.heard[CAMERA]
+    assert len(heard) > 0.95 * pair.client.sent - 30
+    assert len(set(heard)) == len(heard)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1))
+def test_ten_minutes_of_loss_leave_no_hole_that_a_repeat_could_have_filled(seed: int) -> None:
+    pair = Pair(Link(delay=0.03, jitter=0.01, loss=0.02, seed=seed), seed)
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.run(pair.link.now + 600)
+    pair.client.end()
+    pair.run(pair.link.now + 2)
+    heard = pair.server.heard[CAMERA]
+    first, last = min(heard), max(heard)
+    # Of what is asked for five times, all is lost in 0.04 ** 5 of the cases.
+    assert set(range(first, last + 1)) - set(heard) == set()
+    assert len(heard) == len(set(heard)) >= pair.client.sent - 10
+
+
+def test_a_data_channel_carries_messages_both_ways_over_a_bad_link() -> None:
+    pair = Pair(Link(delay=0.03, loss=0.1, reorder=0.1, seed=4), 4)
+    pair.client.wish(OpenChannel("_reliable"), 0.0)
+    pair.connect()
+    for end in (pair.client, pair.server):
+        pair.run(lambda end=end: ChannelOpened("_reliable") in end.events)
+    messages = [f"number {number}".encode() for number in range(50)]
+    for end, message in itertools.product((pair.client, pair.server), messages):
+        end.wish(SendData("_reliable", message), pair.link.now)
+    expected = [DataReceived("_reliable", message) for message in messages]
+    for end in (pair.client, pair.server):
+        pair.run(lambda end=end: sum(isinstance(e, DataReceived) for e in end.events) == 50)
+        assert [e for e in end.events if isinstance(e, DataReceived)] == expected
+
+
+def test_a_message_for_a_channel_that_is_not_there_is_dropped_and_counted() -> None:
+    pair = Pair(Link())
+    pair.server.wish(SendData("_lossy", b"too early"), 0.0)
+    assert pair.server.peer.statistics().drops == {"data before its channel": 1}
+
+
+def test_a_key_frame_wish_reaches_the_sender() -> None:
+    pair = Pair(Link(delay=0.02))
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.run(lambda: bool(pair.server.heard[CAMERA]))
+    pair.server.wish(RequestKeyFrame(CAMERA), pair.link.now)
+    pair.run(lambda: KeyFrameWanted("1") in pair.client.events)
+
+
+def test_sound_passes_one_packet_at_a_time() -> None:
+    pair = Pair(Link(delay=0.02))
+    pair.connect()
+    numbers = itertools.count()
+    pair.client.begin(lambda now: [voice(next(numbers))], pair.link.now)
+    pair.run(pair.link.now + 3)
+    assert pair.server.heard[MICROPHONE] == list(range(len(pair.server.heard[MICROPHONE])))
+    assert len(pair.server.heard[MICROPHONE]) > 80
+
+
+def test_nothing_but_checks_is_heard_from_an_address_that_has_not_proved_itself() -> None:
+    pair = Pair(Link())
+    stranger = ("203.0.113.9", 1)
+    pair.server.receive([Datagram(b"\x16\xfe\xfd" + bytes(60), stranger, SERVER)], 0.0)
+    assert pair.server.peer.statistics().drops == {"DTLS from an unproved address": 1}
+    assert pair.server.take_datagrams() == []
+
+
+def test_a_peer_that_falls_silent_is_given_up_after_fifteen_seconds() -> None:
+    pair = Pair(Link())
+    pair.connect()
+    pair.link.through = {0: lambda _: None, 1: lambda _: None}
+    start = pair.link.now
+    pair.run(lambda: pair.server.peer.state is PeerState.DISCONNECTED, limit=60)
+    pair.run(lambda: pair.server.peer.state is PeerState.FAILED, limit=60)
+    assert 14 < pair.link.now - start < 19
+    assert [e.state for e in pair.server.events if isinstance(e, StateChanged)] == [
+        PeerState.CONNECTED,
+        PeerState.DISCONNECTED,
+        PeerState.FAILED,
+    ]
+
+
+def test_a_client_that_comes_back_in_time_goes_on() -> None:
+    pair = Pair(Link())
+    pair.connect()
+    pair.link.through = {0: lambda _: None, 1: lambda _: None}
+    pair.run(lambda: pair.server.peer.state is PeerState.DISCONNECTED, limit=60)
+    pair.link.through = {}
+    pair.client.begin(Camera(), pair.link.now)
+    pair.run(lambda: pair.server.connected and bool(pair.server.heard[CAMERA]), limit=60)
+
+
+def test_who_closes_says_goodbye_and_is_silent_ever_after() -> None:
+    pair = Pair(Link())
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.run(pair.link.now + 0.1)
+    pair.client.end()
+    pair.client.peer.close(pair.link.now)
+    goodbye = pair.client.take_datagrams()
+    assert goodbye != []
+    assert pair.client.take_datagrams() == []
+
+
+def test_the_wrong_certificate_is_not_spoken_to() -> None:
+    pair = Pair(Link())
+    pair.server.peer, pair.client.peer = pair.server.peer, Pair(Link(), seed=1).client.peer
+    pair.run(5.0)
+    assert pair.server.peer.state is not PeerState.CONNECTED
