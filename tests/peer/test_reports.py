@@ -46,11 +46,11 @@ def test_compounds_are_full_but_not_too_long_and_lose_nothing() -> None:
     packets: list[RtcpPacket] = []
     for ssrc in range(60):
         packets.append(SenderReport(ssrc, 0, 0, 0, 0))
-        packets.append(SourceDescription((SdesChunk(ssrc, ((1, b"a name"),)),)))
+        packets.append(SourceDescription((SdesChunk(ssrc, ((1, b"a longer name"),)),)))
         packets.append(Pli(1, ssrc))
     made = compounds(packets)
     assert all(len(compound) <= LONGEST_COMPOUND for compound in made)
-    assert len(made) == 3
+    assert len(made) == 4
     decoded = [decode_compound(compound) for compound in made]
     assert [packet for compound in decoded for packet in compound] == packets
     assert not any(isinstance(compound[0], SourceDescription) for compound in decoded)

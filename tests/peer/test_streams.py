@@ -177,9 +177,10 @@ def test_a_repair_of_a_stream_that_comes_later_finds_it_then() -> None:
 
 def test_a_layer_that_begins_anew_takes_the_place_of_the_old() -> None:
     incoming = media()
-    accept(incoming, packet(5, 50, mid="2", rid="q"))
+    accept(incoming, packet(5, 50, mid="2", rid="q"), repair(1, 4, 60, mid="2", repaired="q"))
     assert accept(incoming, packet(900, 51, mid="2", rid="q"), packet(6, 50)) == {"2/q": [900]}
     assert incoming.statistics()[StreamKey("2", "q")].ssrc == 51
+    assert accept(incoming, repair(2, 899, 60)) == {}
 
 
 def test_a_section_shows_so_many_ssrcs_and_no_more() -> None:
@@ -256,7 +257,7 @@ def test_the_answer_to_our_reference_time_tells_the_round_trip() -> None:
     (reference,) = (due for due in incoming.take_rtcp(0.1) if isinstance(due, ExtendedReport))
     assert reference.reference_time is not None
     middle = ntp.middle(reference.reference_time)
-    answers = LastReference(99, middle, 0), LastReference(US, middle, 6554)
+    answers = LastReference(US, middle, 6554), LastReference(99, middle, 0)
     incoming.hear(ExtendedReport(50, None, answers), 0.25)
     assert incoming.rtt == pytest.approx(0.05, abs=1e-3)
 

@@ -66,6 +66,14 @@ def test_a_late_packet_is_told_after_all_and_nothing_again() -> None:
     assert [(each.base, each.count) for each in recorder.take(4.0)] == [(21, 2)]
 
 
+def test_a_number_that_comes_twice_came_when_it_came_first() -> None:
+    recorder = ArrivalRecorder(1)
+    record(recorder, range(1), 1.0)
+    record(recorder, range(1), 1.1)
+    (message,) = recorder.take(2.0)
+    assert message.arrivals == ((0, round(1.0 / TICK)),)
+
+
 def test_very_many_late_packets_do_not_make_as_many_messages() -> None:
     recorder = ArrivalRecorder(1)
     record(recorder, range(1000, 1001), 0.0)

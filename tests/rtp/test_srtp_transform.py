@@ -75,6 +75,14 @@ def test_any_index_within_half_a_round_is_guessed(highest: int, away: int) -> No
     assert guess(highest, (highest + away) & 0xFFFF) == highest + away
 
 
+def test_half_a_round_away_is_ahead_of_a_low_number_and_behind_a_high_one() -> None:
+    """As in appendix A: numbers below 2**15 look back, those above look forward."""
+    assert guess(0x10000, 0x8000) == 0x18000
+    assert guess(0x18000, 0) == 0x10000
+    assert guess(0x17FFF, 0xFFFF) == 0x1FFFF
+    assert guess(0x1FFFF, 0x7FFF) == 0x17FFF
+
+
 def test_no_index_before_the_first_round_is_guessed() -> None:
     assert guess(5, 0xFFFF) == 0xFFFF
     assert guess(0xFFFF, 5) == 0x10005
