@@ -213,6 +213,32 @@ def test_padding_is_no_place_to_begin() -> None:
     assert forwarder.drops == {Drop.PADDING: 1}
 
 
+def test_another_forwarder_can_go_on_in_the_numbers_of_this_one() -> None:
+    camera, first = Camera(random.Random(1)), forwarder_to()
+    assert first.next_sequence == FIRST_SEQUENCE
+    outgoing = first.forward(0, [*camera.pictures(3), camera.padding()])
+    second = Forwarder(
+        "video/VP8",
+        ssrc=SSRC,
+        payload_type=PAYLOAD_TYPE,
+        clock_rate=RATE,
+        first_sequence=first.next_sequence,
+    )
+    second.set_target(0)
+    assert unbroken(outgoing + second.forward(0, camera.pictures(2)))
+
+
+def test_numbers_wrap_at_sixteen_bits() -> None:
+    microphone = Microphone()
+    forwarder = Forwarder(
+        "audio/opus", ssrc=SSRC, payload_type=111, clock_rate=48_000, first_sequence=65_530
+    )
+    forwarder.set_target(0)
+    sent = numbers(forwarder.forward(0, microphone.packets(10)))
+    assert sent == [65_530, 65_531, 65_532, 65_533, 65_534, 65_535, 0, 1, 2, 3]
+    assert forwarder.next_sequence == 4
+
+
 # --- something left out
 
 

@@ -102,6 +102,15 @@ class Forwarder:
         """The layer of which a key frame must come before it can be forwarded."""
         return None if self._muted else self._layers.wants_key_frame
 
+    @property
+    def next_sequence(self) -> int:
+        """The number that follows the newest we gave, 16 bits.
+
+        Whoever puts another forwarder in place of this one, on the same SSRC, must
+        begin with it. SRTP would encrypt two packets of one number with one keystream.
+        """
+        return self._rewriter.next_number & 0xFFFF
+
     def set_target(self, layer: int | None, *, at_once: bool = False) -> None:
         """Forward *layer* as soon as can be; None: forward nothing.
 

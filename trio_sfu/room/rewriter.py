@@ -64,6 +64,11 @@ class Rewriter:
         self.next = index
         self._from, self._shifts = [index], [self._shift]
 
+    @property
+    def next_number(self) -> int:
+        """What goes out next, if it follows what went out last."""
+        return self.next - self._shift
+
     def advance(self, index: int) -> int:
         """The outgoing number for an incoming one that is not older than `next`."""
         self.next = index + 1

@@ -37,7 +37,7 @@ COUNT_LIMIT: Final = 31
 CNAME: Final = 1
 """The SDES item that names an endpoint, one name for all its streams (section 6.5.1)."""
 MID: Final = 15
-"""The SDES item with a stream's mid (RFC 8843 section 15.1), as LiveKit sends it."""
+"""The SDES item with a stream's mid (RFC 9143 section 15.1), as LiveKit sends it."""
 
 _REFERENCE_TIME: Final = 4
 _LAST_REFERENCE: Final = 5

@@ -120,8 +120,9 @@ def renumber(
 ) -> bytes:
     """The same descriptor with other numbers where it has any; they may be too long.
 
-    The picture id is always written with 15 bits, whatever it had: a receiver
-    unwraps it, and would lose count if one encoding used 7 and the next 15.
+    The picture id is always written with 15 bits, whatever it had. A receiver must
+    cope with either (RFC 7741 section 4.2), but few have ever seen the width change,
+    as it would where one encoding uses 7 bits and the next one 15.
     """
     first = payload[0]
     if not first & X:
