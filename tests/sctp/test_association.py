@@ -451,10 +451,11 @@ def test_the_window_shrinks_with_what_lies_here_and_opens_again() -> None:
 
 def test_a_message_that_is_too_large_is_dropped_and_the_next_one_comes() -> None:
     puppet = up()
-    count = 400
+    count = 600
     for number in range(count):
         flags = Data.BEGIN if number == 0 else Data.END if number == count - 1 else 0
         puppet.say(data(number, payload=bytes(1000), flags=flags))
+        assert puppet.ours.statistics().held < 300_000
     puppet.say(data(count, ssn=1, payload=b"next"))
     (event,) = puppet.ours.take_events()
     assert isinstance(event, Message) and event.data == b"next"
@@ -504,6 +505,20 @@ def test_the_end_of_a_message_whose_beginning_was_given_up_is_thrown_away() -> N
     puppet.say(ForwardTsn(TSN, ((0, 0),)))
     assert puppet.ours.statistics().held == 0
     assert puppet.ours.take_events() == []
+
+
+def test_pieces_that_come_after_their_beginning_was_given_up_are_not_kept() -> None:
+    puppet = up()
+    puppet.say(ForwardTsn(TSN, ((0, 0),)))
+    puppet.say(data(1, flags=0))
+    assert puppet.ours.statistics().held == 0
+
+
+def test_only_one_forward_tsn_of_a_packet_is_believed() -> None:
+    puppet = up()
+    (answer,) = only(Sack, puppet.say(ForwardTsn(TSN), ForwardTsn(TSN + 5 & MASK)))
+    assert answer.cumulative == TSN
+    assert puppet.ours.ignored[Ignored.SURPLUS] == 1
 
 
 def test_an_old_forward_tsn_is_answered_and_otherwise_ignored() -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from tests.sctp.pair import only, pair, payloads
 from tests.sim import Link, entropy
+from trio_sfu.core import Datagram
+from trio_sfu.sctp.chunks import Data
 from trio_sfu.sctp.datachannel import (
     MAX_MESSAGE_SENT,
     ChannelAcknowledged,
@@ -15,7 +17,9 @@ from trio_sfu.sctp.datachannel import (
 )
 from trio_sfu.sctp.events import AssociationLost, AssociationUp
 from trio_sfu.sctp.outbound import STREAM_BUFFER
-from trio_sfu.sctp.states import State
+from trio_sfu.sctp.packet import Packet
+from trio_sfu.sctp.states import Ignored, State
+from trio_sfu.wire import Reader
 
 
 def test_both_ends_start_and_both_come_up() -> None:
@@ -186,3 +190,72 @@ def test_a_shutdown_lets_everything_arrive_first() -> None:
     both.run(5.0)
     assert len(payloads(both.server.take_events(), stream)) == 10
     assert both.client.state is both.server.state is State.ENDED
+
+
+def test_until_its_ack_an_unordered_channel_is_ordered() -> None:
+    """Else a message could overtake the OPEN that explains it."""
+    both = pair()
+    sent: list[Data] = []
+
+    def watch(datagram: Datagram) -> Datagram:
+        sent.extend(
+            chunk
+            for chunk in Packet.decode(Reader(datagram.data)).chunks
+            if isinstance(chunk, Data)
+        )
+        return datagram
+
+    both.link.through[0] = watch
+    stream = both.client.open("u", ordered=False, now=both.link.now)
+    assert both.client.send(stream, b"early", now=both.link.now)
+    both.run(1.0)
+    assert both.client.send(stream, b"later", now=both.link.now)
+    both.run(1.0)
+    unordered = {chunk.payload: bool(chunk.flags & Data.UNORDERED) for chunk in sent[1:]}
+    assert unordered == {b"early": False, b"later": True}
+
+
+def test_a_message_answers_for_a_lost_ack() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    client, server = both.client, both.server
+    server.receive(client.take_datagrams(), both.link.now)
+    server.take_datagrams()  # its ACK is lost
+    assert server.send(stream, b"hello", now=both.link.now)
+    both.run(3.0)
+    assert client.is_open(stream)
+    assert payloads(client.take_events(), stream) == [b"hello"]
+
+
+def test_an_id_of_our_parity_is_taken_if_it_is_free() -> None:
+    both = pair()
+    impostor = both.server.open("s", now=both.link.now)
+    assert impostor == 1
+    both.run(1.0)
+    assert both.client.ignored[Ignored.WRONG_PARITY] == 0
+    twin = DataChannels(entropy(3), dtls_client=True)
+    other = DataChannels(entropy(4), dtls_client=True)
+    for end in (twin, other):
+        end.start(0.0)
+    stream = twin.open("odd", now=0.0)
+    for _ in range(4):
+        other.receive(twin.take_datagrams(), 0.0)
+        twin.receive(other.take_datagrams(), 0.0)
+    assert other.is_open(stream)
+    assert other.ignored[Ignored.WRONG_PARITY] == 1
+    assert other.open("next", now=0.0) == 2
+
+
+def test_both_limits_at_once_are_the_callers_mistake() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        pair().client.open("c", max_retransmits=1, max_lifetime=1.0, now=0.0)
+
+
+def test_there_are_only_so_many_channels() -> None:
+    both = pair()
+    for _ in range(512):
+        both.client.open("c", now=both.link.now)
+    with pytest.raises(ValueError, match="no stream id"):
+        both.client.open("one too many", now=both.link.now)
+    both.run(5.0)
+    assert len(only(ChannelOpened, both.server.take_events())) == 512
