@@ -83,13 +83,14 @@ class Subscription:
         self.retarget(now)
 
     def retarget(self, now: float) -> None:
-        """Aim at the layer that the settings ask for, out of those that there are."""
+        """Aim at the layer that the settings ask for, or the nearest that flows."""
         if self.forwarder is None:
             return
         if self.settings.disabled:
             self.forwarder.set_target(None)
         else:
-            self.forwarder.set_target(layer_for(self.settings, self.track.info))
+            wanted = layer_for(self.settings, self.track.info)
+            self.forwarder.set_target(self.track.presence.best(wanted))
             self.want_key_frame(now)
 
     def want_key_frame(self, now: float) -> None:

@@ -15,6 +15,7 @@ from trio_sfu.peer.events import RequestKeyFrame
 from trio_sfu.peer.media import ReceiveSection, StreamKey
 from trio_sfu.room.info import TrackInfo, TrackKind
 from trio_sfu.room.keyframes import KeyFrames
+from trio_sfu.room.presence import Presence
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.rtp.extensions import AUDIO_LEVEL
@@ -48,6 +49,7 @@ class PublishedTrack:
         self.told_subscribed = False
         """Whether the publisher knows that somebody hears it."""
         self.key_frames = KeyFrames()
+        self.presence = Presence()
         self.clocks: dict[int, SenderClock] = {}
         """By layer: which timestamp belongs to which of the publisher's times."""
         self._level_id = section.extensions.get(AUDIO_LEVEL, 0)
@@ -98,7 +100,10 @@ class PublishedTrack:
         layer = self._layers.get(stream.rid, 0)
         if self.info.kind is TrackKind.AUDIO:
             self._observe(packets, speakers, now)
-        elif self.key_frames.waiting and any(
+        elif self._layers and self.presence.observe(layer, now):
+            for subscription in self.subscriptions.values():
+                subscription.retarget(now)
+        if self.key_frames.waiting and any(
             packet.frame is not None and packet.frame.key_frame for packet in packets
         ):
             self.key_frames.served(layer)
