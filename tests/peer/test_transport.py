@@ -117,6 +117,16 @@ def test_a_peer_that_falls_silent_is_given_up_after_fifteen_seconds() -> None:
     ]
 
 
+def test_media_of_a_peer_that_was_given_up_costs_no_sleep() -> None:
+    """It still comes, but no check does: nothing may be due that cannot be sent."""
+    pair = Pair(Link(loss=0.02))
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.link.through = {0: lambda each: each if each.data[0] > 3 else None}
+    pair.run(lambda: pair.server.peer.state is PeerState.FAILED, limit=60)
+    pair.run(pair.link.now + 1)
+
+
 def test_a_client_that_comes_back_in_time_goes_on() -> None:
     pair = Pair(Link())
     pair.connect()

@@ -400,10 +400,13 @@ class PeerTransport:
         self._out += self.ice.take_datagrams()
         if path is not None:
             self._out += [Datagram(each.data, path.remote, path.local) for each in dtls]
+        # Taken even where it cannot be sent, or it would be due for ever.
+        repeats = self.outgoing.take_repeats()
+        rtcp = [*self.incoming.take_rtcp(now), *self.outgoing.take_rtcp(now)]
         if self._sender is not None and path is not None:
-            if repeats := self.outgoing.take_repeats():
+            if repeats:
                 self._send_srtp(self._sender.protect(repeats))
-            if rtcp := [*self.incoming.take_rtcp(now), *self.outgoing.take_rtcp(now)]:
+            if rtcp:
                 protect = self._sender.protect_rtcp
                 self._send_srtp([protect(compound) for compound in compounds(rtcp)])
 
