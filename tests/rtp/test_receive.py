@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from trio_sfu import ntp
 from trio_sfu.rtp.nack import NackGenerator
 from trio_sfu.rtp.packet import RtpPacket
-from trio_sfu.rtp.receive import BEFORE_FIRST, ReceiveStream
+from trio_sfu.rtp.receive import BEFORE_FIRST, WINDOW, ReceiveStream
 from trio_sfu.rtp.rtcp import SenderReport
 
 
@@ -48,6 +48,14 @@ def test_a_packet_that_the_first_overtook_is_taken_too() -> None:
     assert receive(stream, 0x10000, 0xFFFF) == [0, -1]
     assert stream.statistics().lost == 0
     assert receive(stream, 0x10000 - BEFORE_FIRST - 1) == []
+
+
+@pytest.mark.parametrize("behind", [WINDOW - 1, WINDOW, WINDOW + 1, 2 * WINDOW])
+def test_a_packet_is_waited_for_as_long_as_srtp_would_let_it_pass(behind: int) -> None:
+    stream = ReceiveStream(7, 90_000)
+    receive(stream, 10, 10 + 3 * WINDOW, 11 + 3 * WINDOW)
+    late = 11 + 3 * WINDOW - behind
+    assert receive(stream, late) == ([late] if behind <= WINDOW else [])
 
 
 def test_what_is_missing_is_asked_for_until_it_comes() -> None:

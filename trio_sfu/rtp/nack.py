@@ -10,6 +10,7 @@ a key frame. The figures are LiveKit's.
 """
 
 import math
+from itertools import islice
 from typing import Final
 
 import attrs
@@ -62,9 +63,9 @@ class NackGenerator:
         due = now + SETTLE
         for index in indices[-MOST:]:
             self._requests[index] = _Request(due)
-        while len(self._requests) > MOST:
-            del self._requests[next(iter(self._requests))]
-            self.given_up += 1
+        if excess := max(0, len(self._requests) - MOST):
+            self._requests = dict(islice(self._requests.items(), excess, None))
+            self.given_up += excess
         self.deadline = min(self.deadline, due)
 
     def arrived(self, index: int) -> None:

@@ -33,6 +33,7 @@ BEFORE_FIRST: Final = 32
 if they come, but neither asked for nor counted as lost: perhaps they never were."""
 
 _WRAP: Final = 1 << 32
+_WINDOW_MASK: Final = (1 << WINDOW + 1) - 1
 _LONG_AGO: Final = -(1 << 62)
 _LOST_LIMITS: Final = (-(1 << 23), (1 << 23) - 1)
 """24 bits in a report block; the count stays there rather than wrap (appendix A.3)."""
@@ -98,8 +99,8 @@ class ReceiveStream:
         self.recovered = 0
         self.duplicates = 0
         self._unwrap = Unwrapper().unwrap
-        self._missing: dict[int, None] = {}
-        """Ascending within each gap, and gaps in the order in which they were found."""
+        self._missing = 0
+        """Bit n stands for the n-th packet before the highest: zero of a healthy stream."""
         self._first = 0
         self._received = 0
         self._octets = 0
@@ -116,6 +117,8 @@ class ReceiveStream:
         ahead = index - self.highest
         if ahead == 1:
             self.highest = index
+            if self._missing:
+                self._missing = self._missing << 1 & _WINDOW_MASK
         elif ahead > 1:
             self._jump(index, now)
         elif not self._fill(index):
@@ -138,21 +141,21 @@ class ReceiveStream:
         """A packet further ahead than the next: the first, or what follows a gap."""
         if self.highest == _LONG_AGO:
             self._first = index
-            gap = range(index - BEFORE_FIRST, index)
+            missing = BEFORE_FIRST
         else:
-            gap = range(self.highest + 1, index)
+            missing = min(index - self.highest - 1, WINDOW)
             if self.nack:
-                self.nack.missed(gap, now)
+                self.nack.missed(range(self.highest + 1, index), now)
         self.highest = index
-        self._missing.update(dict.fromkeys(gap[-WINDOW:]))
-        while len(self._missing) > WINDOW:
-            del self._missing[next(iter(self._missing))]
+        # Those before move up; of those between, each bit from 1 on is set.
+        self._missing = (self._missing << missing + 1 | (1 << missing + 1) - 2) & _WINDOW_MASK
 
     def _fill(self, index: int) -> bool:
         """Whether *index* was missing; it is no longer."""
-        if index not in self._missing:
+        bit = 1 << min(self.highest - index, WINDOW + 1)
+        if not self._missing & bit:
             return False
-        del self._missing[index]
+        self._missing ^= bit
         if self.nack:
             self.nack.arrived(index)
         self._first = min(self._first, index)
