@@ -204,6 +204,15 @@ async def test_too_large_a_body_is_refused_before_it_is_sent(serve) -> None:
         assert (answer.status, answer.closes) == (413, True)
 
 
+async def test_who_sends_too_large_a_body_all_the_same_can_still_read_why(serve) -> None:
+    """A socket that is closed over unread bytes is reset, and the answer lost."""
+    async with await (await serve(ROUTES))() as stream:
+        head = f"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY_LIMIT + 1}\r\n\r\n"
+        await stream.send_all(head.encode() + bytes(4 * 1024 * 1024))
+        assert (await hear(stream)).status == 413
+        assert await stream.receive_some() == b""
+
+
 async def test_a_body_that_only_turns_out_too_large_is_refused(nursery, serve) -> None:
     async with await (await serve(ROUTES))() as stream:
         await stream.send_all(
