@@ -11,6 +11,7 @@ proves is that they agree with each other, so every claim is also tested with pe
 that we did not write. What happens comes out of `events`.
 """
 
+import contextlib
 import os
 import time
 from typing import Final
@@ -124,6 +125,14 @@ class RemoteTrack:
     async def receive(self) -> list[RtpPacket]:
         """The next packets, in the order in which they came."""
         return await self._out.receive()
+
+    def take_packets(self) -> list[RtpPacket]:
+        """All that has come and was not received yet; never waits."""
+        taken: list[RtpPacket] = []
+        with contextlib.suppress(trio.WouldBlock):
+            while True:
+                taken += self._out.receive_nowait()
+        return taken
 
     def request_key_frame(self) -> None:
         self._connection.mailbox.wish(RequestKeyFrame(self.stream))
