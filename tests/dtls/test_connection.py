@@ -288,18 +288,38 @@ def test_a_repeated_hello_is_answered_at_once_but_not_in_a_storm() -> None:
     assert flight
 
 
-def test_an_old_flight_is_not_repeated_when_the_next_has_begun() -> None:
-    client, server = pair(mtu=300)
+def begun_second_flight() -> tuple[DtlsConnection, DtlsConnection, bytes, list[bytes]]:
+    """Client, server, the hello, and the client's second flight in its datagrams:
+    the first one has the whole Certificate in it."""
+    client, server = pair(mtu=400)
     (verify,) = give(server, *taken(client))
     (hello,) = give(client, verify)
-    seconds: list[bytes] = []
-    for part in give(server, hello):
-        seconds += give(client, part)
-    give(server, seconds[0])
-    give(server, seconds[1])
+    second = [each for part in give(server, hello) for each in give(client, part)]
+    assert len(second) == 2
+    return client, server, hello, second
+
+
+def test_an_old_flight_is_not_repeated_when_the_next_has_begun() -> None:
+    _, server, hello, second = begun_second_flight()
     (repeat,) = records(hello)
     again = record(ContentType.HANDSHAKE, repeat.payload, sequence=50)
-    assert give(server, again, now=0.09) == []
+    assert give(server, again, now=0.06) != []
+    give(server, second[0])
+    again = record(ContentType.HANDSHAKE, repeat.payload, sequence=51)
+    assert give(server, again, now=0.2) == []
+
+
+def test_the_repeats_rest_while_the_fingerprint_is_missing_and_go_on_then() -> None:
+    """The client has our flight: it sent its certificate. But it may lose the rest."""
+    waiting = connection(Role.SERVER, mtu=400, trusting=False)
+    client, _ = pair(mtu=400)
+    (verify,) = give(waiting, *taken(client))
+    (hello,) = give(client, verify)
+    second = [each for part in give(waiting, hello) for each in give(client, part)]
+    give(waiting, second[0])
+    assert waiting.deadline == HANDSHAKE_TIME
+    waiting.set_remote_fingerprints([CLIENTS.fingerprint])
+    assert waiting.deadline == FIRST_INTERVAL
 
 
 # Order.
@@ -348,6 +368,18 @@ def test_data_that_overtake_the_finished_wait_for_it() -> None:
     give(client, last)
     assert client.state is DtlsState.CONNECTED
     assert client.take_application() == [b"early"]
+    assert not client.drops
+
+
+def test_of_data_that_overtake_the_finished_only_so_many_wait() -> None:
+    client, server, _, last = up_to_the_last_flight()
+    for _ in range(MAX_EARLY_RECORDS + 3):
+        server.send(b"early")
+    for early in taken(server):
+        give(client, early)
+    assert client.drops == {Drop.TOO_EARLY: 3}
+    give(client, last)
+    assert len(client.take_application()) == MAX_EARLY_RECORDS
 
 
 # Who the peer is.

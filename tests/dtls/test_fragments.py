@@ -1,5 +1,6 @@
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from trio_sfu.dtls.fragments import (
     Fragment,
     Reassembly,
 )
+from trio_sfu.errors import WireError
 from trio_sfu.wire import Reader
 
 
@@ -113,3 +115,17 @@ def test_a_message_cut_to_size_is_joined_again(body: bytes, room: int) -> None:
         assert Fragment.decode(Reader(piece.encode())) == piece
         reassembly.add(piece)
     assert reassembly.peek() == whole(body)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        ("01 000005 0000 000003 000003 616263", "beyond the end"),
+        ("01 000000 0000 000000 000001 61", "beyond the end"),
+        ("01 000005 0000 000000 000003 6162", "asked for"),
+        ("04 000000 0000 000000 000000", "unknown handshake message 4"),
+    ],
+)
+def test_what_is_no_fragment_is_refused(data: str, reason: str) -> None:
+    with pytest.raises(WireError, match=reason):
+        Fragment.decode(Reader(bytes.fromhex(data)))

@@ -164,7 +164,8 @@ class DtlsConnection:
     def set_remote_fingerprints(self, fingerprints: Sequence[Fingerprint]) -> None:
         """Say which certificates the description names; none at all means nobody is trusted.
 
-        May come late: the handshake waits for it with the peer's certificate in hand.
+        May come late: the handshake waits for it with the peer's certificate in hand, and
+        goes on at once; so there may be datagrams and events to take afterwards.
         """
         if self._handshake.fingerprints is None and not self._timers.armed(Timer.REPEAT):
             self._arm_repeat()
