@@ -60,7 +60,6 @@ class Subscription:
         mime = self.track.info.mime.lower()
         found = [(number, each) for number, each in formats.items() if each.mime.lower() == mime]
         if not found:
-            self.forwarder = None
             return False
         if self.forwarder is None:
             number, format = found[0]
