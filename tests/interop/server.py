@@ -29,8 +29,9 @@ INSIDE: Final = "TRIO_SFU_INSIDE_NAMESPACE"
 ADDRESS: Final = "10.99.0.1"
 ENTER: Final = f"""
 ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add {ADDRESS}/24 dev v0 &&
-ip link set v0 up && ip link set v1 up && exec "$@"
+ip link set v0 up && ip link set v1 up && ip route add default dev v0 && exec "$@"
 """
+"""Firefox tells a page without a camera no address but the default route's, so there is one."""
 START_SECONDS: Final = 15.0
 
 
@@ -43,8 +44,16 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--key", default="devkey")
     parser.add_argument("--secret", default="secret")
     parser.add_argument("--seconds", type=float, default=6.0, help="of pictures to be counted")
+    parser.add_argument("--size", type=_size, default=(640, 360), help="of them: 640x360")
+    parser.add_argument("--rate", type=int, default=20, help="pictures a second")
+    parser.add_argument("--enough", type=float, default=0.95, help="share of them to be decoded")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
 
 
 def token(options: argparse.Namespace, room: str, identity: str) -> str:

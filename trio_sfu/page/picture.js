@@ -10,7 +10,7 @@
 export const CELLS = 22;
 const WIDTH = 640, HEIGHT = 360;
 const PICTURES_A_SECOND = 20;
-const SCALE = [262, 294, 330, 392, 440, 523, 587, 659];    // C major pentatonic and friends, in Hz
+const SCALE = [262, 294, 330, 392, 440, 523, 587, 659];    // notes of C major that go together, in Hz
 
 /** The cells of a picture's number: true is white. */
 export function cells(number) {
@@ -24,6 +24,11 @@ export function fingerprint(name) {
     let value = 7;
     for (const letter of name) value = (value * 31 + letter.codePointAt(0)) % 65536;
     return value;
+}
+
+/** The pitch of the note that goes with *name*, in Hz. */
+export function pitch(name) {
+    return SCALE[fingerprint(name) % SCALE.length];
 }
 
 /** A video track that shows *name*, a moving disc and its own number. Ends when it is stopped. */
@@ -73,7 +78,7 @@ export function drawnCamera(name) {
 /** An audio track with a soft note, half of each second, of a pitch that goes with *name*. */
 export function drawnMicrophone(name) {
     const context = new AudioContext();
-    const note = new OscillatorNode(context, { frequency: SCALE[fingerprint(name) % SCALE.length] });
+    const note = new OscillatorNode(context, { frequency: pitch(name) });
     const pulse = new OscillatorNode(context, { type: "square", frequency: 1 });
     const swing = new GainNode(context, { gain: 0.05 });
     const loudness = new GainNode(context, { gain: 0.05 });    // 0.05 ± 0.05: a tenth, or nothing
@@ -83,7 +88,7 @@ export function drawnMicrophone(name) {
     note.start();
     pulse.start();
     const [track] = out.stream.getAudioTracks();
-    // Firefox and Chromium say "ended" only where the source ends, not where we stop the track.
+    // Stopping a track tells nobody, and the note would play on unheard.
     const stop = track.stop.bind(track);
     track.stop = () => { stop(); context.close(); };
     return track;

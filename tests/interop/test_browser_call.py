@@ -1,0 +1,17 @@
+"""livekit-client in browsers holds a call through our server. Short forms of `browser_call.py`."""
+
+import pytest
+from calls import need, run
+
+pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.mark.parametrize("variant", ["", "--simulcast", "--e2ee"])
+def test_two_tabs_of_chromium_hold_a_call(variant: str) -> None:
+    need("playwright", "chromium", "node", "server")
+    run("browser_call.py", "--seconds=2", *filter(None, [variant]))
+
+
+def test_firefox_and_chromium_hold_a_call() -> None:
+    need("playwright", "chromium", "firefox", "node", "server")
+    run("browser_call.py", "--firefox", "--seconds=2")
