@@ -10,7 +10,10 @@ from browser_party import ChromiumParty, FirefoxParty
 from scripts import call_script
 
 if __name__ == "__main__":
-    if "--firefox" in sys.argv:
-        sys.argv.remove("--firefox")
-        sys.exit(call_script("firefox_call", ChromiumParty, FirefoxParty))
-    sys.exit(call_script("browser_call", ChromiumParty))
+    sys.exit(
+        call_script(
+            "browser_call",
+            lambda options: (ChromiumParty, FirefoxParty if options.firefox else ChromiumParty),
+            firefox="bob is in Firefox",
+        )
+    )

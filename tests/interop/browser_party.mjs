@@ -70,6 +70,13 @@ export class BrowserParty extends Party {
         camera.setVideoQuality({ low: VideoQuality.LOW, high: VideoQuality.HIGH }[layer]);
     }
 
+    async starve({ on }) {
+        const { sender } = this.publications.get("camera").track;
+        const parameters = sender.getParameters();
+        parameters.encodings.at(-1).active = !on;
+        await sender.setParameters(parameters);
+    }
+
     async leave() {
         await this.room?.disconnect();
     }

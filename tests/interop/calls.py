@@ -15,6 +15,8 @@ NODE_MODULES: Final = HERE / "node_modules"
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 FIREFOX: Final = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 LIMIT_SECONDS: Final = 90
+SHORT: Final = ("--seconds=3", "--size=320x240", "--rate=15", "--enough=0.9", "--patience=8")
+"""Less to draw and to count than a script by itself asks for: tests share their machine."""
 
 
 def need(*clients: str) -> None:
@@ -42,7 +44,7 @@ def node_clients() -> Path:
 
 def run(script: str, *arguments: str) -> None:
     """Runs a call script; the test fails where it misses something, and shows all it said."""
-    command = [sys.executable, str(HERE / script), *arguments]
+    command = [sys.executable, str(HERE / script), *SHORT, *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
     ) as process:

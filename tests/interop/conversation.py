@@ -17,6 +17,7 @@ of them know the same words:
     text(text, topic) · texts()     as a text stream
     call(identity, payload)         the remote procedure "double"
     quality(identity, layer)        "low" or "high"
+    starve(on)                      stop sending the largest layer, or go on (browsers only)
 """
 
 import time
@@ -30,9 +31,6 @@ PATIENCE: Final = 10.0
 LAYER_PATIENCE: Final = 25.0
 """Seconds: a sender's bandwidth estimate has to grow before it sends its largest layer."""
 SETTLE: Final = 2.0
-FIRST_PICTURE: Final = 3.0
-"""Seconds from connecting to the first picture decoded, of somebody who is there already. The
-figure should be half of it; a busy machine is given the rest."""
 MESSAGES: Final = 20
 
 
@@ -123,7 +121,7 @@ def hold_call(
     waited = bob.ask("seen", identity=alice.identity)[0][1] / 1000 - started
     verdict.figure("first_picture_seconds", waited)
     found = f"{waited:.2f} s"
-    verdict.check("a first picture soon after connecting", waited < FIRST_PICTURE, found)
+    verdict.check("a first picture soon after connecting", waited < options.patience, found)
 
     pictures_and_sound(options, [alice, bob], verdict)
     if options.codec is not None:
@@ -131,6 +129,8 @@ def hold_call(
         verdict.check("the codec asked for", mime == f"video/{options.codec}", mime)
     if options.simulcast:
         layers(alice, bob, verdict)
+        if options.starve:
+            starve(alice, bob, verdict)
     if eve is not None:
         eavesdropper(alice, eve, join_as, verdict)
     data(alice, bob, verdict)
@@ -201,6 +201,23 @@ def layers(sender: Party, watcher: Party, verdict: Verdict) -> None:
             width = view(watcher, sender)["width"]
             verdict.check("layer low stays", fits(width), f"{width} wide after another second")
         verdict.check(f"layer {layer} moves", _moves(sender, watcher))
+
+
+def starve(sender: Party, watcher: Party, verdict: Verdict) -> None:
+    """A sender with too narrow a link stops its largest layer and tells nobody.
+
+    Who watches that one must get the next, and the large one again once it is back.
+    """
+    full = view(watcher, sender)["full"]
+    for on, what, fits in (
+        (True, "the next layer comes where the largest ends", lambda width: width < full),
+        (False, "the largest comes back", lambda width: width >= full),
+    ):
+        sender.ask("starve", on=on)
+        started = time.monotonic()
+        came = until(lambda fits=fits: fits(view(watcher, sender)["width"]), LAYER_PATIENCE)
+        moves = came and _moves(sender, watcher)
+        verdict.check(what, moves, f"after {time.monotonic() - started:.2f} s")
 
 
 def _moves(sender: Party, watcher: Party) -> bool:

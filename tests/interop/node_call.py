@@ -14,10 +14,13 @@ from python_party import PythonParty
 from scripts import call_script
 
 if __name__ == "__main__":
-    alice, bob = NodeParty, NodeParty
-    if "--from-python" in sys.argv:
-        sys.argv.remove("--from-python")
-        alice = PythonParty
-    elif "--simulcast" in sys.argv:
-        bob = PythonParty
-    sys.exit(call_script("node_call", alice, bob))
+    sys.exit(
+        call_script(
+            "node_call",
+            lambda options: (
+                PythonParty if options.from_python else NodeParty,
+                PythonParty if options.simulcast else NodeParty,
+            ),
+            from_python="alice is a participant of PyPI livekit",
+        )
+    )

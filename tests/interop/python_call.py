@@ -11,4 +11,4 @@ from python_party import PythonParty
 from scripts import call_script
 
 if __name__ == "__main__":
-    sys.exit(call_script("python_call", PythonParty))
+    sys.exit(call_script("python_call", lambda _: (PythonParty, PythonParty)))

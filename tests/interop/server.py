@@ -47,6 +47,9 @@ def arguments(description: str) -> argparse.ArgumentParser:
     parser.add_argument("--size", type=_size, default=(640, 360), help="of them: 640x360")
     parser.add_argument("--rate", type=int, default=20, help="pictures a second")
     parser.add_argument("--enough", type=float, default=0.95, help="share of them to be decoded")
+    parser.add_argument(
+        "--patience", type=float, default=1.5, help="seconds from connecting to the first picture"
+    )
     parser.add_argument("--json", type=Path, help="where to write the figures")
     return parser
 

@@ -9,9 +9,15 @@ pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.slow]
 @pytest.mark.parametrize("variant", ["", "--simulcast", "--e2ee"])
 def test_two_tabs_of_chromium_hold_a_call(variant: str) -> None:
     need("playwright", "chromium", "node", "server")
-    run("browser_call.py", "--seconds=2", *filter(None, [variant]))
+    run("browser_call.py", *filter(None, [variant]))
+
+
+@pytest.mark.xfail(reason="a subscriber of a layer that ends waits for it for ever")
+def test_a_layer_that_ends_is_replaced_by_the_next() -> None:
+    need("playwright", "chromium", "node", "server")
+    run("browser_call.py", "--simulcast", "--starve")
 
 
 def test_firefox_and_chromium_hold_a_call() -> None:
     need("playwright", "chromium", "firefox", "node", "server")
-    run("browser_call.py", "--firefox", "--seconds=2")
+    run("browser_call.py", "--firefox")

@@ -8,4 +8,4 @@ pytestmark = [pytest.mark.interop, pytest.mark.browser, pytest.mark.slow]
 
 def test_everybody_sees_and_hears_everybody() -> None:
     need("python", "node", "playwright", "chromium", "firefox", "server")
-    run("four_clients.py", "--seconds=2")
+    run("four_clients.py", "--size=320x180", "--rate=10")

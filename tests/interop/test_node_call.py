@@ -9,4 +9,4 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 @pytest.mark.parametrize("variant", ["", "--from-python", "--simulcast", "--e2ee"])
 def test_node_holds_a_call(variant: str) -> None:
     need("node", "python", "server")
-    run("node_call.py", "--seconds=2", *filter(None, [variant]))
+    run("node_call.py", *filter(None, [variant]))

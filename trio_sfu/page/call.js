@@ -22,13 +22,26 @@ const PUBLISH_TIMEOUT = 10_000;      // milliseconds
 const CHAT_TOPIC = "lk.chat";        // where LiveKit's own clients chat, by text streams
 export const LONGEST_TEXT = 4000;    // characters: at 3 bytes each they still fit one 15 kB chunk
 
-/* A camera is sent three times, a quarter, a half and all of its width and height. Each subscriber
- * gets one of them from the server, as large as they show it. */
-const LAYERS = [
-    { quality: "LOW", rid: "q", scaleResolutionDownBy: 4, maxBitrate: 150_000 },
-    { quality: "MEDIUM", rid: "h", scaleResolutionDownBy: 2, maxBitrate: 500_000 },
-    { quality: "HIGH", rid: "f", scaleResolutionDownBy: 1, maxBitrate: 1_700_000 },
-];
+/* A camera is sent up to three times, in a quarter, half and all of its width and height. Each
+ * subscriber gets one of them from the server, as large as they show it. Browsers leave out the
+ * largest where three would come of a small picture, so we ask for no more than they make. Two
+ * bits a pixel and second (1.8 Mbit/s for 1280x720) are a good picture. */
+const DIVISORS = [[960, [4, 2, 1]], [480, [2, 1]], [0, [1]]];      // from which width on
+const NAMES = [["LOW", "q"], ["MEDIUM", "h"], ["HIGH", "f"]];       // lowest layer first
+const BITS_A_PIXEL = 2, LEAST_BITRATE = 60_000;
+
+function layers(width, height) {
+    const [, divisors] = DIVISORS.find(([least]) => width >= least);
+    return divisors.map((divisor, layer) => {
+        const [quality, rid] = NAMES[layer];
+        const size = { width: Math.round(width / divisor), height: Math.round(height / divisor) };
+        const bitrate = Math.max(LEAST_BITRATE, BITS_A_PIXEL * size.width * size.height);
+        return {
+            announced: { quality, bitrate, ...size },
+            encoding: { rid, scaleResolutionDownBy: divisor, maxBitrate: bitrate },
+        };
+    });
+}
 
 export class Call {
     #signalling;
@@ -75,19 +88,16 @@ export class Call {
     /** Sends a track to the room. *source* is "CAMERA" or "MICROPHONE". */
     async publish(media, source) {
         const video = media.kind === "video";
-        const { width = 640, height = 360 } = video ? media.getSettings() : {};
+        const { width = 640, height = 360 } = media.getSettings();
+        const sent = video ? layers(width, height) : [];
         const { sid } = await this.#announce({
             cid: media.id, source, name: source.toLowerCase(), type: media.kind.toUpperCase(),
-            ...video && { width, height, layers: LAYERS.map((layer) => ({
-                quality: layer.quality, bitrate: layer.maxBitrate,
-                width: Math.round(width / layer.scaleResolutionDownBy),
-                height: Math.round(height / layer.scaleResolutionDownBy),
-            })) },
+            ...video && { width, height, layers: sent.map(({ announced }) => announced) },
         });
         const { sender } = this.#publisher.addTransceiver(media, {
             direction: "sendonly",
             streams: [new MediaStream([media])],
-            sendEncodings: video ? LAYERS.map(({ quality, ...encoding }) => encoding) : [],
+            sendEncodings: sent.map(({ encoding }) => encoding),
         });
         this.published.set(source, { sid, sender, media });
         this.#ourselves.tracks.set(source, { sid, muted: false, media });
