@@ -1,11 +1,13 @@
 """The one thing a transport's task waits on.
 
-Such a task has three reasons to wake: datagrams arrived, somebody else wants
-something of it, or its core has a deadline. All three come through one mailbox,
-so that there is one place to sleep and nothing can be missed.
+Such a task has two reasons to wake besides its core's deadline, for which its driver
+sets an alarm: datagrams arrived, or somebody else wants something of it. Both come
+through one mailbox, so that there is one place to sleep and nothing can be missed.
+
+Waking a task is what a lone packet of sound costs most, and a mailbox has one owner.
+So there is no parking lot here, but the owner itself, asleep or not.
 """
 
-import math
 from typing import Final, Generic, TypeVar
 
 import trio
@@ -32,7 +34,7 @@ class Mailbox(Generic[W]):
         self._datagrams: list[Datagram] = []
         self._wishes: list[W] = []
         self._rung = False
-        self._owner = trio.lowlevel.ParkingLot()
+        self._asleep: trio.lowlevel.Task | None = None
 
     def put(self, datagrams: list[Datagram]) -> None:
         """Hand *datagrams* over; the list itself stays the caller's."""
@@ -51,22 +53,23 @@ class Mailbox(Generic[W]):
         """Wake the owner, who will look at everything it owns."""
         if not self._rung:
             self._rung = True
-            self._owner.unpark()
+            if self._asleep is not None:
+                trio.lowlevel.reschedule(self._asleep)
+                self._asleep = None
 
-    async def wait(self, deadline: float = math.inf) -> None:
-        """Return when there is something, or at *deadline*, whichever is first.
-
-        What came is taken afterwards, outside the deadline's scope: inside it, a
-        core that is always due would always time out and never hear anything.
-        """
+    async def wait(self) -> None:
+        """Return when there is something. A wait that is cancelled loses nothing."""
         if self._rung:
             await trio.lowlevel.checkpoint()
-        elif deadline == math.inf:
-            await self._owner.park()
         else:
-            with trio.move_on_at(deadline):
-                await self._owner.park()
+            self._asleep = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._wake)
         self._rung = False
+
+    def _wake(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        """Trio's, to end a wait by cancellation."""
+        self._asleep = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def take_datagrams(self) -> list[Datagram]:
         taken, self._datagrams = self._datagrams, []
