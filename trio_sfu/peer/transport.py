@@ -18,6 +18,7 @@ What concerns one hop stays in here (repeats, reports, feedback); what concerns
 two peers is the room's, and leaves as an event.
 """
 
+import math
 from collections import Counter
 from typing import Final
 
@@ -126,6 +127,8 @@ class PeerTransport:
         self._media: list[tuple[StreamKey, list[RtpPacket]]] = []
         self._events: list[Event] = []
         self._out: list[Datagram] = []
+        self._rest_deadline = math.inf
+        """Of all but outgoing media, which alone changes when media is sent."""
 
     @property
     def ufrag(self) -> str:
@@ -136,13 +139,7 @@ class PeerTransport:
 
     @property
     def deadline(self) -> float:
-        deadline = min(
-            self.ice.deadline,
-            self._dtls.deadline,
-            self.incoming.deadline,
-            self.outgoing.deadline,
-        )
-        return deadline if self._channels is None else min(deadline, self._channels.deadline)
+        return min(self._rest_deadline, self.outgoing.deadline)
 
     def receive(self, datagrams: list[Datagram], now: float) -> None:
         stun: list[Datagram] = []
@@ -409,6 +406,12 @@ class PeerTransport:
             if rtcp:
                 protect = self._sender.protect_rtcp
                 self._send_srtp([protect(compound) for compound in compounds(rtcp)])
+        self._rest_deadline = min(
+            self.ice.deadline,
+            self._dtls.deadline,
+            self.incoming.deadline,
+            math.inf if self._channels is None else self._channels.deadline,
+        )
 
     def _send_srtp(self, packets: list[bytes]) -> None:
         path = self.ice.selected
