@@ -76,8 +76,8 @@ async function join() {
     const sources = {};
     try {
         // Devices first: a person is asked for permission before anybody sees them come in.
-        sources.MICROPHONE = await orNot(devices.microphone());
-        sources.CAMERA = await orNot(devices.camera(), () => {
+        sources.MICROPHONE = await orNot(devices.microphone(), "Nobody hears you.", () => null);
+        sources.CAMERA = await orNot(devices.camera(), "The others see a test picture.", () => {
             devices.choice = "picture";
             return devices.camera();
         });
@@ -100,12 +100,12 @@ async function join() {
 
 /* A device that does not exist is no reason to stay out; one that may not be used is for the person
  * to decide. */
-async function orNot(asked, instead = () => null) {
+async function orNot(asked, consequence, instead) {
     try {
         return await asked;
     } catch (error) {
         if (error.kind !== "no-device") throw error;
-        notice(error.title + (instead.length ? "" : "."));
+        notice(`${error.title}. ${consequence}`);
         return instead();
     }
 }
@@ -160,12 +160,12 @@ function showChat(open) {
     if (open) document.querySelector("#say input").focus();
 }
 
-let noticeTimer;
+/* Something to know that stops nothing: shown for a while, below what is still there. */
 function notice(text) {
-    $("notice").textContent = text;
-    $("notice").hidden = false;
-    clearTimeout(noticeTimer);
-    noticeTimer = setTimeout(() => { $("notice").hidden = true; }, 8000);
+    const line = document.createElement("span");
+    line.textContent = text;
+    $("notices").append(line);
+    setTimeout(() => line.remove(), 8000);
 }
 
 function end() {
