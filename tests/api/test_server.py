@@ -61,7 +61,7 @@ async def test_media_that_cannot_begin_ends_the_server(nursery) -> None:
     async def media(config: Config, *, task_status) -> None:
         raise ConfigError("UDP port 7882 on all addresses is taken")
 
-    with pytest.RaisesGroup(ConfigError):
+    with pytest.RaisesGroup(ConfigError, flatten_subgroups=True):
         await serve(DEV, media=media)
 
 

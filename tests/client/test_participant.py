@@ -13,6 +13,7 @@ from trio_sfu.api.server import serve
 from trio_sfu.client.media import SILENCE, synthetic_vp8, vp8_payloads
 from trio_sfu.client.participant import (
     DataPacketReceived,
+    Left,
     Participant,
     ParticipantsChanged,
     TrackEnded,
@@ -113,3 +114,11 @@ async def test_a_token_for_nothing_is_refused_with_a_reason(
 ) -> None:
     with pytest.raises(SignallingRefused, match="401: invalid"):
         await run_participant(url, "not a token", host="127.0.0.1")
+
+
+async def test_who_stops_the_server_tells_everybody_why(nursery: trio.Nursery) -> None:
+    running = await nursery.start(serve, CONFIG)
+    alice = await join(nursery, running.urls[0].replace("http", "ws"), "alice")
+    running.stop()
+    left = await event_of(alice, Left)
+    assert left.leave.reason == models.DisconnectReason.SERVER_SHUTDOWN

@@ -12,7 +12,6 @@ def test_two_tabs_of_chromium_hold_a_call(variant: str) -> None:
     run("browser_call.py", *filter(None, [variant]))
 
 
-@pytest.mark.xfail(reason="a subscriber of a layer that ends waits for it for ever")
 def test_a_layer_that_ends_is_replaced_by_the_next() -> None:
     need("playwright", "chromium", "node", "server")
     run("browser_call.py", "--simulcast", "--starve")

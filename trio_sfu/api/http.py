@@ -19,7 +19,7 @@ What a stranger can try, and what it gets them:
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from email.utils import formatdate
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -129,6 +129,8 @@ class Counters:
 
     connections: int = 0
     """Open now."""
+    answering: int = 0
+    """Those of them that are answering now; a WebSocket is, for as long as it lives."""
     bodies: int = 0
     """Bytes held now."""
     refused: int = 0
@@ -144,6 +146,23 @@ class FrontDoor:
         self.counters = Counters()
         self._routes = routes
         self._connection_limit = connection_limit
+        self._quiet = trio.lowlevel.ParkingLot()
+
+    async def wait_quiet(self) -> None:
+        """Return when nobody is being answered, and every WebSocket is closed."""
+        while self.counters.answering:
+            await self._quiet.park()
+        await trio.lowlevel.checkpoint()
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        self.counters.answering += 1
+        try:
+            yield
+        finally:
+            self.counters.answering -= 1
+            if not self.counters.answering:
+                self._quiet.unpark_all()
 
     async def serve(
         self,
@@ -169,7 +188,7 @@ class FrontDoor:
                 return
             self.counters.connections += 1
             try:
-                await _Connection(stream, self._routes, self.counters).run()
+                await _Connection(stream, self._routes, self.counters, self._answering).run()
             finally:
                 self.counters.connections -= 1
         except Exception:
@@ -203,9 +222,14 @@ class _Connection:
     """What h11 and the stream say to each other, for one connection."""
 
     def __init__(
-        self, stream: trio.abc.HalfCloseableStream, routes: Routes, counters: Counters
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        routes: Routes,
+        counters: Counters,
+        answering: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._stream = stream
+        self._answering = answering
         self._routes = routes
         self._counters = counters
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
@@ -216,8 +240,10 @@ class _Connection:
         idle = HEAD_SECONDS
         try:
             while (head := await self._receive_head(idle)) is not None:
-                if await self._answer(head):
-                    return  # it was a WebSocket, and is over
+                with self._answering():
+                    over = await self._answer(head)
+                if over:
+                    return  # it was a WebSocket
                 if {self._h11.our_state, self._h11.their_state} != {h11.DONE}:
                     break
                 self._h11.start_next_cycle()

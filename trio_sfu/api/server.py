@@ -3,7 +3,7 @@
     serve
       media           UDP, and the rooms with everybody in them; gives `connect`
       front door      a task for each connection; calls `connect`
-      signals         (with `run` only) the first SIGINT or SIGTERM cancels all of it
+      signals         (with `run` only) the first SIGINT or SIGTERM ends it, the rooms first
 
 Sockets are bound before anything is started, so that a port that is taken is an error
 message and not half a server.
@@ -13,6 +13,7 @@ import errno
 import gc
 import signal
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
@@ -31,6 +32,9 @@ from trio_sfu.signalling.join import Connect
 BACKLOG: Final = 1024
 """Connections that the kernel may hold for us: a room's worth that comes back at once."""
 
+LAST_WORDS: Final = 1.0
+"""Seconds for what was said last to reach its clients, when the server stops."""
+
 EVERYWHERE: Final = ("0.0.0.0", "::")
 NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
@@ -43,6 +47,8 @@ class Running:
 
     urls: tuple[str, ...]
     """Where HTTP and WebSockets are served: "http://127.0.0.1:7880"."""
+    stop: Callable[[], None] = attrs.field(repr=False, eq=False)
+    """Ends it all, the rooms first, so that everybody hears why."""
 
 
 class Media(Protocol):
@@ -60,15 +66,24 @@ async def serve(
     media: Media = run_media,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until cancelled. Raises `ConfigError`, perhaps in a group, if it cannot begin."""
+    """Serve until cancelled, or until `Running.stop`.
+
+    Raises `ConfigError`, perhaps in a group, if it cannot begin.
+    """
     listeners = await open_listeners(config)
     try:
-        async with trio.open_nursery() as nursery:
-            connect: Connect = await nursery.start(media, config)
-            await nursery.start(FrontDoor(routes(config, connect)).serve, listeners)
-            running = Running(tuple(map(_url, listeners)))
-            log.info("serving", version=__version__, urls=running.urls)
-            task_status.started(running)
+        async with trio.open_nursery() as front:
+            async with trio.open_nursery() as rooms:
+                connect: Connect = await rooms.start(media, config)
+                door = FrontDoor(routes(config, connect))
+                await front.start(door.serve, listeners)
+                running = Running(tuple(map(_url, listeners)), stop=rooms.cancel_scope.cancel)
+                log.info("serving", version=__version__, urls=running.urls)
+                task_status.started(running)
+            # The rooms have ended and told their clients so; let that reach them.
+            with trio.move_on_after(LAST_WORDS):
+                await door.wait_quiet()
+            front.cancel_scope.cancel()
     finally:
         _close(listeners)
 
@@ -88,22 +103,26 @@ async def _health(request: Request) -> Response:
 
 async def run(config: Config, *, media: Media = run_media) -> None:
     """`serve` as a program: ends at the first signal, says where it can be visited."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_at_signal, nursery.cancel_scope)
-        running: Running = await nursery.start(partial(serve, config, media=media))
-        if config.development:
-            log.info(f"open {running.urls[0]}{PATH} in two browser tabs: that is a call")
-        # What lives now lives to the end: no collection needs to look at it again.
-        gc.collect()
-        gc.freeze()
+    async with trio.open_nursery() as ears:
+        async with trio.open_nursery() as nursery:
+            running: Running = await nursery.start(partial(serve, config, media=media))
+            ears.start_soon(_stop_at_signal, running, nursery.cancel_scope)
+            if config.development:
+                log.info(f"open {running.urls[0]}{PATH} in two browser tabs: that is a call")
+            # What lives now lives to the end: no collection needs to look at it again.
+            gc.collect()
+            gc.freeze()
+        ears.cancel_scope.cancel()
 
 
-async def _stop_at_signal(scope: trio.CancelScope) -> None:
+async def _stop_at_signal(running: Running, scope: trio.CancelScope) -> None:
+    """The first signal lets everybody hear of the end, a second does not wait for them."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        stop = running.stop
         async for number in signals:
             log.info("stopping", signal=signal.Signals(number).name)
-            scope.cancel()
-            return
+            stop()
+            stop = scope.cancel
 
 
 async def open_listeners(config: Config) -> list[trio.SocketListener]:
