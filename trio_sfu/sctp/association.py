@@ -296,10 +296,15 @@ class SctpAssociation:
         self._control.clear()
         while sending:
             data = self._outbound.take_chunks(room, now)
-            if not data:
+            if data or chunks:  # what finds no room beside a SACK has a packet of its own
+                self._emit(self._peer_tag, chunks + data)
+                chunks, room = [], MTU - HEADER
+                continue
+            forward = self._outbound.take_forward()  # of what was found too old just now
+            if forward is None:
                 break
-            self._emit(self._peer_tag, chunks + data)
-            chunks, room = [], MTU - HEADER
+            chunks.append(forward.encode())
+            room -= len(chunks[0])
         if chunks:
             self._emit(self._peer_tag, chunks)
 
