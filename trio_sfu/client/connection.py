@@ -40,6 +40,7 @@ class ClientConnection:
         wall: float,
         on_event: OnEvent,
         on_media: OnMedia,
+        open_socket: Callable[[str, int], UdpSocket] = UdpSocket,
     ) -> None:
         """*host*: the address of ours to send from."""
         self.mailbox: Mailbox[Wish] = Mailbox()
@@ -55,13 +56,14 @@ class ClientConnection:
         self._host = host
         self._on_event = on_event
         self._on_media = on_media
+        self._open_socket = open_socket
         self._endpoint = Endpoint(())
         self._to_send: list[Outgoing] = []
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Be this connection's task, until cancelled."""
         with ExitStack() as resources:
-            sock = resources.enter_context(UdpSocket(self._host, 0))
+            sock = resources.enter_context(self._open_socket(self._host, 0))
             self._endpoint = Endpoint([sock])
             self._endpoint.expect(self.peer.ufrag, self.mailbox)
             self.peer.ice.add_local_candidate(sock.address, trio.current_time())

@@ -14,6 +14,7 @@ that we did not write. What happens comes out of `events`.
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ from trio_sfu.dtls import certificate
 from trio_sfu.dtls.certificate import Certificate
 from trio_sfu.ice import credentials
 from trio_sfu.net.addresses import advertised, own_addresses
+from trio_sfu.net.udp import UdpSocket
 from trio_sfu.peer.events import (
     AddCandidate,
     ChannelOpened,
@@ -196,7 +198,7 @@ class _Publishing:
 
 
 class Participant:
-    """Made by `run_participant` only."""
+    """Made by `run_participant`, unless you bring signalling and sockets of your own."""
 
     def __init__(
         self,
@@ -205,6 +207,7 @@ class Participant:
         host: str,
         certificate: Certificate,
         entropy: Entropy,
+        open_socket: Callable[[str, int], UdpSocket] = UdpSocket,
     ) -> None:
         self.join = join
         self.sid = join.participant.sid
@@ -220,7 +223,9 @@ class Participant:
         self._entropy = entropy
         wall = time.time() - trio.current_time()
         self.publisher, self.subscriber = (
-            ClientConnection(host, certificate, entropy, wall, self._on_event, self._on_media)
+            ClientConnection(
+                host, certificate, entropy, wall, self._on_event, self._on_media, open_socket
+            )
             for _ in ("publisher", "subscriber")
         )
         self._offerer = Offerer(int.from_bytes(entropy(7), "big"), role=CLIENT)
@@ -310,6 +315,21 @@ class Participant:
         self.request(rtc.SignalRequest(leave=rtc.LeaveRequest()))
 
     # --- signalling
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Participant"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Be in the room until the server ends it, or cancellation."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for connection in (self.publisher, self.subscriber):
+                    await nursery.start(connection.run)
+                nursery.start_soon(self.keep_alive)
+                task_status.started(self)
+                await self.converse()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._in.close()
 
     async def converse(self) -> None:
         """Hear the server until it is over."""
@@ -449,10 +469,6 @@ class Participant:
         except trio.WouldBlock:
             self.dropped_events += 1
 
-    def close(self) -> None:
-        """No more events."""
-        self._in.close()
-
 
 async def run_participant(
     url: str,
@@ -479,14 +495,7 @@ async def run_participant(
             if first.WhichOneof("message") != "join":
                 raise SignallingClosed(f"the server begins with {first.WhichOneof('message')}")
             participant = Participant(signalling, first.join, host, mine, entropy)
-            try:
-                for connection in (participant.publisher, participant.subscriber):
-                    await nursery.start(connection.run)
-                nursery.start_soon(participant.keep_alive)
-                task_status.started(participant)
-                await participant.converse()
-            finally:
-                participant.close()
+            await participant.run(task_status=task_status)
             nursery.cancel_scope.cancel()
     except* trio_websocket.ConnectionRejected as rejected:
         raise SignallingRefused(_first(rejected)) from None

@@ -24,10 +24,25 @@ async def contain(
     status = _Status(task_status)
     try:
         await async_fn(*args, task_status=status)
-    except Exception:
-        if not status.called:
+    except BaseException as failure:
+        bugs, rest = _sort(failure)
+        if bugs is None or not status.called:
             raise
-        log.exception("crashed and was removed", what=what)
+        log.error("crashed and was removed", what=what, exc_info=bugs)
+        if rest is not None:
+            # It crashed while it was being cancelled: the cancellation goes on.
+            raise rest from None
+
+
+def _sort(failure: BaseException) -> tuple[Exception | None, BaseException | None]:
+    """What of *failure* are bugs, and what is not (a cancellation, an interrupt)."""
+    if isinstance(failure, Exception):
+        return failure, None
+    if isinstance(failure, BaseExceptionGroup):
+        bugs, rest = failure.split(Exception)
+        assert bugs is None or isinstance(bugs, Exception), "a group of Exceptions is one"
+        return bugs, rest
+    return None, failure
 
 
 @attrs.define

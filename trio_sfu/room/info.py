@@ -101,7 +101,10 @@ class LeaveReason(enum.Enum):
     ROOM_CLOSED = 10
     USER_UNAVAILABLE = 11
     USER_REJECTED = 12
+    SIP_TRUNK_FAILURE = 13
     CONNECTION_TIMEOUT = 14
+    MEDIA_FAILURE = 15
+    AGENT_ERROR = 16
 
 
 @attrs.frozen(kw_only=True)

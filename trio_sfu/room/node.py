@@ -30,6 +30,14 @@ MAX_ROOMS: Final = 10_000
 """A room without anybody in it is cheap, but not free."""
 
 
+class TooManyRooms(Exception):  # noqa: N818 - no failure: an answer, and read as one
+    """There are `MAX_ROOMS` rooms, and this would be another."""
+
+
+class NoSuchRoom(Exception):  # noqa: N818 - no failure: an answer, and read as one
+    """There is no room of that name, and whoever asked may not make one."""
+
+
 @attrs.frozen(kw_only=True)
 class NodeConfig:
     """What all rooms of a process share."""
@@ -49,36 +57,56 @@ class NodeConfig:
 class Node:
     """The rooms of one process."""
 
-    def __init__(self, config: NodeConfig, endpoint: Endpoint, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        endpoint: Endpoint,
+        nursery: trio.Nursery,
+        *,
+        max_rooms: int = MAX_ROOMS,
+    ) -> None:
         self.config = config
         self.endpoint = endpoint
         self.sid = ids.make_sid(ids.NODE, config.entropy)
         self.rooms: dict[str, Room] = {}
         self._nursery = nursery
+        self._max_rooms = max_rooms
         self._starting = trio.Lock()
 
     def wall_time(self) -> float:
         """Seconds since 1970, by the clock that everything else here goes by."""
         return self.config.wall + trio.current_time()
 
-    async def join(self, room_name: str, make: Callable[[Room], Participant], life: Life) -> None:
+    async def join(
+        self,
+        room_name: str,
+        make: Callable[[Room], Participant],
+        life: Life,
+        *,
+        may_create: bool = True,
+    ) -> None:
         """Let somebody into the room of that name, which starts if there is none.
 
-        If it raises, nobody is in.
+        If it raises, nobody is in. Raises `TooManyRooms`; `NoSuchRoom` where the room
+        is not there and may not be made.
         """
         while True:
-            room = await self.open(room_name)
+            room = await self.open(room_name, may_create=may_create)
             try:
                 await room.join(make(room), life)
             except RoomClosed:
                 continue  # it ended meanwhile: the next one has the same name
             return
 
-    async def open(self, name: str) -> Room:
-        """The room of that name, started if there is none."""
+    async def open(self, name: str, *, may_create: bool = True) -> Room:
+        """The room of that name, started if there is none; raises as `join` does."""
         async with self._starting:
             room = self.rooms.get(name)
             if room is None or room.closed:
+                if not may_create:
+                    raise NoSuchRoom(name)
+                if len(self.rooms) >= self._max_rooms:
+                    raise TooManyRooms(name)
                 room = await self._nursery.start(contain, f"room {name}", self._run_room, name)
             return room
 

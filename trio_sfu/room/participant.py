@@ -41,8 +41,8 @@ class Listener(Protocol):
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         """This participant's client sent *data* on a data channel."""
 
-    def connection_changed(self, connection: PeerConnection) -> None:
-        """One of this participant's connections is in another state."""
+    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
+        """One of this participant's connections is in another state; *reason* of a failure."""
 
 
 @attrs.frozen(kw_only=True)
@@ -96,6 +96,9 @@ class Participant:
         self.leave_reason = LeaveReason.UNKNOWN_REASON
         self.rejoin = False
         """Whether the client shall come back by itself (LiveKit's leave action RECONNECT)."""
+        self.declined: set[str] = set()
+        """Tracks, by SID, that are not subscribed to unasked: the client wants none of them,
+        or cannot decode them."""
         self.on_active: Callable[[], None] = lambda: None
         """The room's: it subscribes the participant to what there is."""
 
@@ -122,6 +125,17 @@ class Participant:
         """Which connection decides that the participant is there: who hears, must hear."""
         return self.who.grants.can_subscribe
 
+    def advance(self, state: ParticipantState) -> bool:
+        """Whether *state* is further than so far; there is no way back."""
+        further = state > self.state
+        if further:
+            self.state = state
+        return further
+
+    def hears(self, other: "Participant") -> bool:
+        """Whether this one is subscribed to anything of *other*'s."""
+        return any(each.track.publisher is other for each in self.subscriptions.values())
+
     def leave(self, reason: LeaveReason, *, rejoin: bool = False) -> None:
         """End all that this participant is. The first reason counts."""
         if not self.scope.cancel_called:
@@ -132,11 +146,11 @@ class Participant:
         match event:
             case DataReceived(label, data):
                 self.listener.data_received(connection, label, data)
-            case StateChanged(PeerState.FAILED):
-                self.leave(LeaveReason.CONNECTION_TIMEOUT, rejoin=True)
-            case StateChanged(state):
-                if state is PeerState.CONNECTED and connection is self.downlink:
+            case StateChanged(state, reason):
+                self.listener.connection_changed(connection, reason)
+                if state is PeerState.FAILED:
+                    self.leave(LeaveReason.CONNECTION_TIMEOUT, rejoin=True)
+                elif state is PeerState.CONNECTED and connection is self.downlink:
                     self.on_active()
-                self.listener.connection_changed(connection)
             case _:
                 pass

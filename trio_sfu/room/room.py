@@ -17,6 +17,7 @@ and taken out by one `with`.
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import structlog
 import trio
@@ -26,11 +27,14 @@ from trio_sfu.core import Entropy
 from trio_sfu.room.contain import contain
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.participant import Participant
-from trio_sfu.room.speakers import INTERVAL, Speakers
+from trio_sfu.room.speakers import INTERVAL, Speaker, Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
 
 log = structlog.get_logger(__name__)
+
+REPORT_INTERVAL: Final = 5.0
+"""Seconds between two reports of how many there are; LiveKit's."""
 
 Life = Callable[[Participant], Awaitable[object]]
 """What a participant's client does in the room: returns when it is done with it."""
@@ -60,16 +64,32 @@ class Room:
         """When an empty room closes, on Trio's clock."""
         self._nursery = nursery
         self._expiry = trio.Event()
+        self._news = trio.Event()
+        self._over = False
+        self._close_reason = LeaveReason.ROOM_CLOSED
 
     @property
     def closed(self) -> bool:
-        return self._nursery.cancel_scope.cancel_called
+        """Whether nobody is let in any more."""
+        return self._over or self._nursery.cancel_scope.cancel_called
+
+    @property
+    def occupants(self) -> int:
+        """Those for whom the room is there: all but agents and recorders."""
+        return sum(not each.who.dependent for each in self.participants.values())
 
     @property
     def publishers(self) -> int:
         return sum(each.is_publisher for each in self.participants.values())
 
+    @property
+    def recorded(self) -> bool:
+        """Whether somebody here records the others."""
+        return any(each.who.grants.recorder for each in self.participants.values())
+
     def close(self, reason: LeaveReason = LeaveReason.ROOM_CLOSED) -> None:
+        """End the room; everybody in it is told *reason*."""
+        self._close_reason = reason
         for participant in self.participants.values():
             participant.leave(reason)
         self._nursery.cancel_scope.cancel()
@@ -106,7 +126,9 @@ class Room:
             raise RoomClosed(f"{participant.identity!r} came twice at once")
         self.participants[participant.identity] = participant
         participant.on_active = lambda: self.activate(participant)
-        self._expect_departure()
+        if self.closed:  # it was closed since `join` looked
+            participant.leave(self._close_reason)
+        self._count(participant)
         try:
             yield
         finally:
@@ -115,15 +137,14 @@ class Room:
                 self.unpublish(track)
             for subscription in list(participant.subscriptions.values()):
                 self.unsubscribe(subscription)
-            participant.state = ParticipantState.DISCONNECTED
-            self.tell(participant, urgent=True)
-            self._expect_departure()
+            participant.advance(ParticipantState.DISCONNECTED)
+            self.tell(participant, urgent=participant.is_publisher)
+            self._count(participant)
             participant.gone.set()
 
     def activate(self, participant: Participant) -> None:
         """Media can flow: *participant* hears all that there is."""
-        if participant.state < ParticipantState.ACTIVE:
-            participant.state = ParticipantState.ACTIVE
+        if participant.advance(ParticipantState.ACTIVE):
             self.tell(participant, urgent=participant.is_publisher)
             self.subscribe_to_all(participant)
 
@@ -134,11 +155,31 @@ class Room:
             if other is participant or not participant.hidden:
                 other.listener.participant_changed(participant, urgent=urgent)
 
-    def _expect_departure(self) -> None:
-        """An empty room is closed after a while; one with somebody in it is not."""
-        empty = all(each.who.dependent for each in self.participants.values())
-        self.expires = trio.current_time() + self.config.departure_timeout if empty else math.inf
+    def _count(self, participant: Participant) -> None:
+        """*participant* came or went. An empty room is closed after a while."""
+        self._news.set()
+        if participant.who.grants.recorder:
+            self.changed()
+        if participant.who.dependent:
+            return  # an agent that waits for somebody to come neither hurries nor delays us
+        if self.occupants:
+            self.expires = math.inf
+        else:
+            self.expires = trio.current_time() + self.config.departure_timeout
         self._expiry.set()
+
+    def changed(self) -> None:
+        """The room itself is another than it was: everybody is told so."""
+        for participant in self.participants.values():
+            participant.listener.room_changed()
+
+    async def report(self) -> None:
+        """Tell everybody how many there are, at most so often."""
+        while True:
+            await self._news.wait()
+            self._news = trio.Event()
+            self.changed()
+            await trio.sleep(REPORT_INTERVAL)
 
     async def expire(self) -> None:
         """Close the room when it has been empty for long enough."""
@@ -149,13 +190,19 @@ class Room:
                 await self._expiry.wait()
         self.close()
 
+    def end(self) -> None:
+        """Let nobody in any more: whatever ends the room has begun to."""
+        self._over = True
+
     # --- tracks
 
     def publish(self, track: PublishedTrack) -> None:
         """*track* has media, or will have it at once: everybody may hear it."""
         publisher = track.publisher
         publisher.tracks[track.sid] = track
-        publisher.is_publisher = True
+        if not publisher.is_publisher:
+            publisher.is_publisher = True
+            self._news.set()
         track.connection.tracks[track.info.mid] = track
         self.tell(publisher, urgent=True)
         for other in self.participants.values():
@@ -197,7 +244,8 @@ class Room:
         if participant.who.auto_subscribe:
             for other in self.participants.values():
                 for track in other.tracks.values():
-                    self.subscribe(participant, track)
+                    if track.sid not in participant.declined:
+                        self.subscribe(participant, track)
 
     def subscribe(self, participant: Participant, track: PublishedTrack) -> Subscription | None:
         """*participant* wants *track*; None if they may not hear it, or it is their own."""
@@ -215,13 +263,20 @@ class Room:
         participant.subscriptions.pop(track.sid, None)
         track.subscriptions.pop(participant.sid, None)
         participant.listener.subscriptions_changed()
+        speaker = self.speakers.speaking(track.publisher.sid)
+        if speaker.active and not participant.hears(track.publisher):
+            silent = Speaker(speaker.sid, 0.0, active=False)
+            participant.listener.speakers_changed([silent])
 
     def bound(self, subscription: Subscription) -> None:
-        """*subscription*'s client takes the track: tell the publisher, the first time."""
-        track = subscription.track
-        if not track.told_subscribed and not subscription.subscriber.hidden:
+        """*subscription*'s client takes the track, since now."""
+        track, subscriber = subscription.track, subscription.subscriber
+        if not track.told_subscribed and not subscriber.hidden:
             track.told_subscribed = True
             track.publisher.listener.track_subscribed(track)
+        speaker = self.speakers.speaking(track.publisher.sid)
+        if speaker.active:
+            subscriber.listener.speakers_changed([speaker])
 
     # --- speakers
 
@@ -252,7 +307,11 @@ async def run_room(
     async with trio.open_nursery() as nursery:
         room = make(nursery)
         nursery.start_soon(room.speak)
+        nursery.start_soon(room.report)
         task_status.started(room)
         log.info("room started", room=room.name, sid=room.sid)
-        await room.expire()
+        try:
+            await room.expire()
+        finally:
+            room.end()
     log.info("room ended", room=room.name, sid=room.sid)

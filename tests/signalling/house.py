@@ -1,0 +1,223 @@
+"""A node with rooms, and who comes to visit: real classes on a network in memory.
+
+`House.knock` gives a `Caller`: only the two channels that the front end holds, so a
+test sees every message. `House.visit` gives our whole client (ICE, DTLS, media) in
+virtual time.
+"""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+
+import attrs
+import trio
+from livekit.protocol import rtc
+from trio.testing import wait_all_tasks_blocked
+
+from tests.sim import entropy
+from tests.sim.switch import Switch
+from trio_sfu.client.participant import Participant as Client
+from trio_sfu.client.signalling import SignallingClosed
+from trio_sfu.config import RoomConfig
+from trio_sfu.dtls import certificate
+from trio_sfu.dtls.certificate import Certificate
+from trio_sfu.ice.candidate import host_candidates
+from trio_sfu.net.endpoint import Endpoint
+from trio_sfu.room.grants import Grants
+from trio_sfu.room.node import Node, NodeConfig
+from trio_sfu.room.participant import Participant
+from trio_sfu.room.room import Room
+from trio_sfu.signalling.join import ClientInfo, JoinRequest
+from trio_sfu.signalling.serve import Signalling
+
+WALL = 1.7e9
+RESPONSES = 256
+DEFAULTS = RoomConfig()
+
+
+@lru_cache
+def certificate_of(seed: int) -> Certificate:
+    return certificate.generate(entropy(seed), WALL)
+
+
+def ask(identity: str, room: str = "kitchen", **fields: object) -> JoinRequest:
+    """*identity*'s request to join; *fields* of JoinRequest, or rights of a token."""
+    rights = {name: fields.pop(name) for name in list(fields) if name in _RIGHTS}
+    grants = Grants(room=room, room_join=True, **rights)
+    fields.setdefault("client", ClientInfo())
+    return JoinRequest(room=room, identity=identity, grants=grants, protocol=17, **fields)
+
+
+_RIGHTS = {field.name for field in attrs.fields(Grants)} - {"room"}
+
+
+class Caller:
+    """The front end's ends of one client's two channels."""
+
+    def __init__(self, responses: int = RESPONSES) -> None:
+        self.requests, self.requests_out = trio.open_memory_channel[rtc.SignalRequest](256)
+        self.responses_in, self.responses = trio.open_memory_channel[rtc.SignalResponse](responses)
+        self.identity = ""
+
+    def say(self, **message: object) -> None:
+        self.requests.send_nowait(rtc.SignalRequest(**message))
+
+    async def hear(self) -> list[rtc.SignalResponse]:
+        """All that the client has been told, once everybody rests."""
+        await wait_all_tasks_blocked()
+        return list(self._told())
+
+    async def hear_of(self, kind: str) -> list[object]:
+        return [getattr(each, kind) for each in await self.hear() if kind_of(each) == kind]
+
+    async def wait_for(self, kind: str, seconds: float = 60.0) -> object:
+        """The next message of *kind*; what comes before it is passed over."""
+        with trio.fail_after(seconds):
+            while True:
+                response = await self.responses.receive()
+                if kind_of(response) == kind:
+                    return getattr(response, kind)
+
+    def _told(self) -> Iterator[rtc.SignalResponse]:
+        while True:
+            try:
+                yield self.responses.receive_nowait()
+            except (trio.WouldBlock, trio.EndOfChannel):
+                return
+
+    def hang_up(self) -> None:
+        """As when the WebSocket is gone."""
+        self.requests.close()
+        self.responses.close()
+
+
+def kind_of(message: rtc.SignalResponse | rtc.SignalRequest) -> str | None:
+    return message.WhichOneof("message")
+
+
+def kinds(messages: list[rtc.SignalResponse]) -> list[str | None]:
+    return [kind_of(each) for each in messages]
+
+
+class InMemory:
+    """What `client.signalling.Signalling` is to our client."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
+
+    def send(self, request: rtc.SignalRequest) -> None:
+        try:
+            self.caller.requests.send_nowait(request)
+        except trio.BrokenResourceError:
+            pass
+
+    def ping(self) -> None:
+        pass
+
+    async def receive(self) -> rtc.SignalResponse:
+        try:
+            return await self.caller.responses.receive()
+        except (trio.EndOfChannel, trio.ClosedResourceError):
+            raise SignallingClosed("over") from None
+
+
+class House:
+    """A server without HTTP."""
+
+    def __init__(self, nursery: trio.Nursery, switch: Switch, config: RoomConfig) -> None:
+        self.switch = switch
+        self.nursery = nursery
+        sock = switch.open("192.0.2.1", 7882)
+        self.endpoint = Endpoint([sock])
+        self.node = Node(
+            NodeConfig(
+                certificate=certificate_of(0),
+                candidates=tuple(each.encode() for each in host_candidates([sock.address])),
+                entropy=entropy(4711),
+                wall=WALL,
+                room=config,
+            ),
+            self.endpoint,
+            nursery,
+        )
+        self.signalling = Signalling(self.node)
+        self._visitors = 0
+
+    @property
+    def rooms(self) -> dict[str, Room]:
+        return self.node.rooms
+
+    def room(self, name: str = "kitchen") -> Room:
+        return self.rooms[name]
+
+    def participant(self, identity: str, room: str = "kitchen") -> Participant:
+        return self.rooms[room].participants[identity]
+
+    async def knock(self, identity: str, room: str = "kitchen", **fields: object) -> Caller:
+        """*identity* joins, and has been told nothing yet; see `ask` for *fields*."""
+        caller = Caller()
+        caller.identity = identity
+        join = ask(identity, room, **fields)
+        await self.signalling.connect(join, caller.requests_out, caller.responses_in)
+        return caller
+
+    async def enter(self, identity: str, room: str = "kitchen", **fields: object) -> Caller:
+        """As `knock`, and has heard what there was to hear."""
+        caller = await self.knock(identity, room, **fields)
+        await caller.hear()
+        return caller
+
+    async def visit(
+        self, identity: str, room: str = "kitchen", *, own: object = None, **fields: object
+    ) -> Client:
+        """*identity* joins with our client, whose tasks live in *own* or the house's nursery."""
+        caller = await self.knock(identity, room, **fields)
+        join = await caller.wait_for("join")
+        self._visitors += 1
+        client = Client(
+            InMemory(caller),
+            join,
+            f"198.51.100.{self._visitors}",
+            certificate_of(1),
+            entropy(100 + self._visitors),
+            self.switch.open,
+        )
+        started: Client = await (own or self.nursery).start(client.run)
+        return started
+
+
+async def run_house(config: RoomConfig, delay: float, task_status: trio.TaskStatus[House]) -> None:
+    switch = Switch(delay=delay)
+    async with trio.open_nursery() as nursery:
+        house = House(nursery, switch, config)
+        nursery.start_soon(switch.run)
+        nursery.start_soon(house.endpoint.run)
+        task_status.started(house)
+        await trio.sleep(math.inf)
+
+
+async def open_house(
+    nursery: trio.Nursery, config: RoomConfig = DEFAULTS, delay: float = 0.01
+) -> House:
+    house: House = await nursery.start(run_house, config, delay)
+    return house
+
+
+def tables(house: House) -> dict[str, object]:
+    """All tables of a house, as plain values: what must be right whoever is cancelled when."""
+    return {
+        name: {
+            identity: {
+                "tracks": sorted(each.tracks),
+                "subscriptions": sorted(each.subscriptions),
+                "subscribers": {
+                    sid: sorted(track.subscriptions) for sid, track in each.tracks.items()
+                },
+                "sections": sorted(
+                    track.sid for c in each.connections.values() for track in c.tracks.values()
+                ),
+            }
+            for identity, each in room.participants.items()
+        }
+        for name, room in house.rooms.items()
+    }
