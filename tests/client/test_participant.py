@@ -99,7 +99,7 @@ async def test_data_is_stamped_with_its_sender(nursery: trio.Nursery, url: str) 
 async def test_leaving_is_seen_by_the_others(nursery: trio.Nursery, url: str) -> None:
     alice, bob = [await join(nursery, url, name) for name in ("alice", "bob")]
     with trio.fail_after(10):
-        await bob.connected.wait()
+        await bob.publish_audio()  # of mere listeners one hears later
         bob.leave()
         async for event in alice.events:
             if isinstance(event, ParticipantsChanged) and (

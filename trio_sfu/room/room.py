@@ -222,6 +222,8 @@ class Room:
         publisher = track.publisher
         for subscription in list(track.subscriptions.values()):
             self.unsubscribe(subscription)
+        for other in self.participants.values():
+            other.declined.discard(track.sid)
         publisher.tracks.pop(track.sid, None)
         if track.connection.tracks.get(track.info.mid) is track:
             del track.connection.tracks[track.info.mid]

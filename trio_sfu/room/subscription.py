@@ -15,7 +15,6 @@ from trio_sfu import ntp
 from trio_sfu.peer.media import Format
 from trio_sfu.room.forwarder import Forwarder
 from trio_sfu.room.info import TrackKind, TrackSettings
-from trio_sfu.room.layers import layer_for
 from trio_sfu.room.queue import Overflow, SubscriberQueue
 from trio_sfu.rtp.packet import Outgoing, RtpPacket
 
@@ -88,7 +87,7 @@ class Subscription:
         if self.settings.disabled:
             self.forwarder.set_target(None)
         else:
-            wanted = layer_for(self.settings, self.track.info)
+            wanted = self.track.layer_for(self.settings)
             self.forwarder.set_target(self.track.presence.best(wanted))
             self.want_key_frame(now)
 

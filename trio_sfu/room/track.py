@@ -13,8 +13,9 @@ from trio_sfu import ntp
 from trio_sfu.core import Entropy
 from trio_sfu.peer.events import RequestKeyFrame
 from trio_sfu.peer.media import ReceiveSection, StreamKey
-from trio_sfu.room.info import TrackInfo, TrackKind
+from trio_sfu.room.info import TrackInfo, TrackKind, TrackSettings
 from trio_sfu.room.keyframes import KeyFrames
+from trio_sfu.room.layers import layer_for
 from trio_sfu.room.presence import Presence
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.subscription import Subscription
@@ -42,7 +43,6 @@ class PublishedTrack:
         self.info = info
         self.publisher = publisher
         self.connection = connection
-        self.section = section
         self.client_id = client_id
         self.subscriptions: dict[str, Subscription] = {}
         """By the subscriber's SID."""
@@ -52,8 +52,17 @@ class PublishedTrack:
         self.presence = Presence()
         self.clocks: dict[int, SenderClock] = {}
         """By layer: which timestamp belongs to which of the publisher's times."""
+        self.reconfigure(section)
+
+    def reconfigure(self, section: ReceiveSection) -> None:
+        """A later offer says of *section* something else than before."""
+        self.section = section
         self._level_id = section.extensions.get(AUDIO_LEVEL, 0)
         self._layers = {rid: layer for layer, rid in enumerate(section.rids)}
+
+    def layer_for(self, settings: TrackSettings) -> int:
+        """The layer to aim at. More may have been announced than were negotiated."""
+        return min(layer_for(settings, self.info), max(0, len(self.section.rids) - 1))
 
     @property
     def sid(self) -> str:

@@ -15,7 +15,7 @@ a peer takes.
 
 import enum
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -47,17 +47,15 @@ class Uplink:
         self._ours = ours
         self._origin = Origin(int.from_bytes(entropy(7), "big"), 0)
 
-    def answer(self, offer: str, plan: Callable[[MediaSection], SectionPlan | None]) -> Agreement:
-        """The agreement on *offer*; *plan* says what is wanted of each section.
+    def answer(
+        self, offer: str, plan: Callable[[Sequence[MediaSection]], Mapping[str, SectionPlan]]
+    ) -> Agreement:
+        """The agreement on *offer*; *plan* says by mid what is wanted of its sections.
 
         `WireError` if there is no answering it.
         """
         description = SessionDescription.parse(offer)
-        plans = {
-            section.mid: wanted
-            for section in description.sections
-            if section.mid is not None and (wanted := plan(section)) is not None
-        }
+        plans = plan(description.sections)
         self._origin = attrs.evolve(self._origin, version=self._origin.version + 1)
         return answer(description, self._ours, self._origin, plans)
 
@@ -82,7 +80,7 @@ class Downlink:
         """When `due` has something to say."""
         self._ours = ours
         self._offerer = Offerer(int.from_bytes(entropy(7), "big"))
-        self._id = 1 + entropy(1)[0]
+        self._id = entropy(1)[0]  # the first offer has 1 to 256
         self._offered_at = -math.inf
 
     def want(self, now: float, *, at_once: bool = False) -> None:
@@ -102,6 +100,15 @@ class Downlink:
     def timed_out(self, now: float) -> bool:
         """Whether the client has not answered for too long."""
         return self.phase in (Phase.WAITING, Phase.RETRY) and now >= self.deadline
+
+    def wait_on(self, now: float) -> None:
+        """Give the client as long again."""
+        self.deadline = now + ANSWER_TIMEOUT
+
+    @property
+    def offered(self) -> Mapping[str, str]:
+        """By mid, which track our last offer says that it carries."""
+        return self._offerer.track_ids
 
     def offer(self, sending: Iterable[Sending], now: float) -> tuple[str, int, Mapping[str, str]]:
         """The next offer: its text, its id, and which mid carries which track."""

@@ -7,6 +7,7 @@ announced cid, Firefox's is not, and then the first announcement of that kind th
 waits is meant (wire guide: "Matching media to AddTrack").
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 import attrs
@@ -20,6 +21,12 @@ from trio_sfu.signalling import translate
 
 MAX_PENDING: Final = 20
 """Announcements of one client that wait for media; LiveKit's number."""
+
+MAX_TRACKS: Final = 128
+"""Tracks of one client, announced or published. Everybody is told of each of them."""
+
+MAX_TEXT: Final = 1_024
+"""Characters of a name that a client gives to something; everybody is told it."""
 
 _SOURCE_LETTER: Final = {
     Source.UNKNOWN: "",
@@ -41,6 +48,16 @@ _MULTIPLE_LAYERS: Final = 2
 
 
 @attrs.frozen
+class Section:
+    """An m= section in which a client sends, as far as it tells which track it carries."""
+
+    mid: str
+    kind: TrackKind
+    track_id: str
+    """Of its msid; "" where it has none."""
+
+
+@attrs.frozen
 class Pending:
     """An announced track whose media has not come yet."""
 
@@ -49,7 +66,7 @@ class Pending:
 
     @property
     def cids(self) -> tuple[str, ...]:
-        return (self.cid, *(codec.cid for codec in self.info.codecs))
+        return tuple(filter(None, (self.cid, *(codec.cid for codec in self.info.codecs))))
 
 
 class Announcements:
@@ -82,16 +99,39 @@ class Announcements:
                 return True
         return False
 
-    def match(self, kind: TrackKind, track_id: str) -> TrackInfo | None:
-        """The announced track that a section of *kind* with this msid track id carries."""
-        of_kind = [each for each in self._pending if each.info.kind is kind]
-        return next((each.info for each in of_kind if track_id in each.cids), None) or next(
-            (each.info for each in of_kind), None
-        )
+    def assign(self, sections: Iterable[Section]) -> dict[str, TrackInfo]:
+        """Which announced track each of *sections* carries, by mid.
+
+        Who names its track gets that one; the others get what is left of their kind, in
+        order. A section that is left over carries nothing that we know of, yet.
+        """
+        sections = list(sections)
+        left = list(self._pending)
+        found: dict[str, TrackInfo] = {}
+        for named in (True, False):
+            for section in sections:
+                if section.mid in found:
+                    continue
+                for each in left:
+                    if each.info.kind is section.kind and (
+                        not named or section.track_id in each.cids
+                    ):
+                        found[section.mid] = each.info
+                        left.remove(each)
+                        break
+        return found
 
     def take(self, sid: str) -> None:
         """The media of *sid* came: it is pending no more."""
         self._pending = [each for each in self._pending if each.info.sid != sid]
+
+
+def too_long(request: rtc.AddTrackRequest) -> bool:
+    """Whether it gives something a name that nobody wants to be told."""
+    texts = [request.cid, request.name, request.stream]
+    for each in request.simulcast_codecs:
+        texts += each.codec, each.cid
+    return any(len(text) > MAX_TEXT for text in texts)
 
 
 def make_info(request: rtc.AddTrackRequest, kind: TrackKind, entropy: Entropy) -> TrackInfo:

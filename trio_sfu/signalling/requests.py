@@ -15,7 +15,7 @@ from trio_sfu.errors import WireError
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
 from trio_sfu.signalling import translate
-from trio_sfu.signalling.publishing import MAX_PENDING
+from trio_sfu.signalling.publishing import MAX_PENDING, MAX_TRACKS, too_long
 
 if TYPE_CHECKING:
     from trio_sfu.signalling.session import Session
@@ -24,8 +24,6 @@ log = structlog.get_logger(__name__)
 
 Reason = rtc.RequestResponse.Reason
 
-MAX_SDP: Final = 256 << 10
-"""Bytes of one description; an offer of sixty tracks has a third of it."""
 MAX_SIDS: Final = 1_000
 """Tracks that one request may name."""
 
@@ -34,6 +32,16 @@ _KINDS: Final = {
     models.TrackType.VIDEO: TrackKind.VIDEO,
 }
 _TARGETS: Final = {target.value: target for target in Target}
+
+OWN_REASONS: Final = frozenset(
+    {
+        LeaveReason.CLIENT_INITIATED,
+        LeaveReason.USER_UNAVAILABLE,
+        LeaveReason.USER_REJECTED,
+        LeaveReason.AGENT_ERROR,
+    }
+)
+"""That a client may give for going; of anything else the server is the judge."""
 
 
 def offer(session: "Session", message: rtc.SessionDescription) -> None:
@@ -68,12 +76,17 @@ def add_track(session: "Session", message: rtc.AddTrackRequest) -> None:
     """The client is about to publish a track."""
     kind = _KINDS.get(message.type)
     grants = session.participant.who.grants
+    waiting = len(session.announcements)
     if not grants.may_publish(translate.source(message.source)):
         session.refuse(Reason.NOT_ALLOWED, "does not have permission to publish", add_track=message)
     elif kind is None:
         session.refuse(Reason.UNSUPPORTED_TYPE, "unsupported track type", add_track=message)
-    elif len(session.announcements) >= MAX_PENDING:
+    elif waiting >= MAX_PENDING:
         session.refuse(Reason.LIMIT_EXCEEDED, "too many pending tracks", add_track=message)
+    elif waiting + len(session.participant.tracks) >= MAX_TRACKS:
+        session.refuse(Reason.LIMIT_EXCEEDED, "too many tracks", add_track=message)
+    elif too_long(message):
+        session.refuse(Reason.LIMIT_EXCEEDED, "a name is too long", add_track=message)
     elif not message.sid:  # with one it is a second codec for a track: not taken yet
         session.announce(message, kind)
 
@@ -94,10 +107,11 @@ def subscription(session: "Session", message: rtc.UpdateSubscription) -> None:
     for each in message.participant_tracks:
         sids += each.track_sids
     for sid in sids[:MAX_SIDS]:
+        track = session.room.find_track(sid)
         if not message.subscribe:
-            if (old := session.participant.subscriptions.get(sid)) is not None:
-                session.room.unsubscribe(old)
-        elif (track := session.room.find_track(sid)) is not None:
+            if track is not None:
+                session.unsubscribe(track)
+        elif track is not None:
             session.subscribe(track)
         else:
             session.respond(
@@ -118,13 +132,8 @@ def track_setting(session: "Session", message: rtc.UpdateTrackSettings) -> None:
 
 def leave(session: "Session", message: rtc.LeaveRequest) -> None:
     """The client goes, and does not wait for an answer."""
-    try:
-        reason = LeaveReason(message.reason)
-    except ValueError:
-        reason = LeaveReason.CLIENT_INITIATED
-    if reason is LeaveReason.UNKNOWN_REASON:
-        reason = LeaveReason.CLIENT_INITIATED
-    session.participant.leave(reason)
+    given = (each for each in OWN_REASONS if each.value == message.reason)
+    session.participant.leave(next(given, LeaveReason.CLIENT_INITIATED))
 
 
 def update_metadata(session: "Session", message: rtc.UpdateParticipantMetadata) -> None:

@@ -6,20 +6,25 @@ client may come back on another socket.
 """
 
 import math
+from typing import Final
 
 import structlog
 import trio
 from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from trio_sfu.room.info import LeaveReason
-from trio_sfu.room.node import Node
+from trio_sfu.room.node import Node, NoSuchRoom, TooManyRooms
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.signalling import translate
-from trio_sfu.signalling.join import JoinRequest
+from trio_sfu.signalling.join import JoinRequest, Refused
+from trio_sfu.signalling.requests import OWN_REASONS
 from trio_sfu.signalling.session import Session
 
 log = structlog.get_logger(__name__)
+
+NO_SUCH_ROOM: Final = "requested room does not exist"
+"""LiveKit's words: clients look for them in a 404."""
 
 
 class Signalling:
@@ -34,11 +39,15 @@ class Signalling:
         requests: trio.MemoryReceiveChannel[SignalRequest],
         responses: trio.MemorySendChannel[SignalResponse],
     ) -> None:
-        """Return once the session runs; see `trio_sfu.signalling.join`."""
+        """Return once the session runs; see `trio_sfu.signalling.join`.
+
+        Raises `Refused`.
+        """
         if join.reconnect:
             # There is no resume yet: the client shall join anew.
             responses.send_nowait(translate.leave(LeaveReason.STATE_MISMATCH, rejoin=True))
             responses.close()
+            requests.close()
             return
         session: Session | None = None
 
@@ -51,7 +60,13 @@ class Signalling:
             assert session is not None, "made before its participant was let in"
             await run_session(session, requests, responses)
 
-        await self._node.join(join.room, make, life)
+        may_create = self._node.config.room.auto_create or join.grants.room_create
+        try:
+            await self._node.join(join.room, make, life, may_create=may_create)
+        except NoSuchRoom:
+            raise Refused(404, NO_SUCH_ROOM) from None
+        except TooManyRooms:
+            raise Refused(503, "this server has as many rooms as it can") from None
 
 
 async def run_session(
@@ -82,13 +97,20 @@ async def run_session(
 async def _speak(
     session: Session, bell: "Bell", responses: trio.MemorySendChannel[SignalResponse]
 ) -> None:
-    """Tell the client what there is to tell, when it is due."""
+    """Tell the client what there is to tell, when it is due.
+
+    A client that does not listen holds up this task, and nobody else: meanwhile the
+    session keeps what there is to say, as far as `session.MAX_RESPONSES`.
+    """
     while True:
         now = trio.current_time()
         if now >= session.deadline:
             session.handle_timeout(now)
         for response in session.take_responses():
-            await responses.send(response)
+            try:
+                await responses.send(response)
+            except trio.BrokenResourceError:  # the front end is gone
+                session.participant.leave(LeaveReason.SIGNAL_CLOSE)
         await bell.wait(session.deadline)
 
 
@@ -96,7 +118,7 @@ def _say_goodbye(
     participant: Participant, responses: trio.MemorySendChannel[SignalResponse]
 ) -> None:
     """A Leave, if there is room for it; nothing may wait here."""
-    if participant.leave_reason not in (LeaveReason.CLIENT_INITIATED, LeaveReason.SIGNAL_CLOSE):
+    if participant.leave_reason not in (*OWN_REASONS, LeaveReason.SIGNAL_CLOSE):
         try:
             responses.send_nowait(
                 translate.leave(participant.leave_reason, rejoin=participant.rejoin)

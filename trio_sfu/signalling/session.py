@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 import structlog
+from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 
 from trio_sfu.peer.events import AddCandidate, OpenChannel
@@ -22,12 +23,13 @@ from trio_sfu.room.participant import Identity, Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
-from trio_sfu.sdp.agreement import AgreedSection, Receiving, SectionPlan, Sending
+from trio_sfu.sdp.agreement import KINDS, AgreedSection, Receiving, SectionPlan, Sending
 from trio_sfu.sdp.attributes import Fingerprint
+from trio_sfu.sdp.formats import RED, RTX
 from trio_sfu.sdp.session import MediaSection, Transport
 from trio_sfu.signalling import negotiation, packets, translate
-from trio_sfu.signalling.join import JoinRequest
-from trio_sfu.signalling.publishing import Announcements
+from trio_sfu.signalling.join import ClientInfo, JoinRequest
+from trio_sfu.signalling.publishing import Announcements, Section
 from trio_sfu.signalling.requests import REQUESTS
 from trio_sfu.signalling.updates import Updates
 
@@ -50,6 +52,14 @@ PUBLISH_CODECS: Final = (
 
 MAX_SETTINGS: Final = 1_000
 """Tracks whose settings are remembered before they are subscribed to."""
+MAX_SID: Final = 64
+"""Characters of a SID that is remembered; ours have twenty."""
+
+MAX_RESPONSES: Final = 1_000
+"""Responses that nobody has taken. A client that does not hear what it is told has
+another idea of the call than we have, so it must begin anew."""
+MAX_ECHO: Final = 16 << 10
+"""Bytes of a refused request that its client is reminded of."""
 
 
 class Session:
@@ -89,6 +99,8 @@ class Session:
             self._transport(Target.SUBSCRIBER), node.config.entropy
         )
         self._settings: dict[str, TrackSettings] = {}
+        self._offered: Sequence[AgreedSection] = ()
+        """The sections of the client's last offer."""
         self._join_deadline = math.inf
 
     @property
@@ -103,7 +115,7 @@ class Session:
         participant = self.participant
         self._join_deadline = self._clock() + JOIN_DEADLINE
         self.respond(rtc.SignalResponse(join=self._join_response()))
-        participant.state = ParticipantState.JOINED
+        participant.advance(ParticipantState.JOINED)
         self.room.tell(participant, urgent=False)
         if participant.subscriber_primary:
             for label, ordered in ((RELIABLE, True), (LOSSY, False), (DATA_TRACK, False)):
@@ -131,7 +143,9 @@ class Session:
             if self.participant.state is not ParticipantState.ACTIVE:
                 self.participant.leave(LeaveReason.JOIN_FAILURE)
         if self._downlink.timed_out(now):
-            self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
+            if self.participant.state is ParticipantState.ACTIVE:
+                self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
+            self._downlink.wait_on(now)  # a client that still joins has its own deadline
         offering = self._downlink.offer_due(now)
         # Whose tracks an offer carries must be known to the client before it.
         if offering or now >= self._updates.deadline:
@@ -144,17 +158,22 @@ class Session:
         return taken
 
     def respond(self, response: rtc.SignalResponse) -> None:
-        self._responses.append(response)
-        self.ring()
+        if len(self._responses) < MAX_RESPONSES:
+            self._responses.append(response)
+            self.ring()
+        else:
+            self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
 
     def refuse(
         self,
         reason: "rtc.RequestResponse.Reason",
         message: str,
         request_id: int = 0,
-        **request: object,
+        **request: Message,
     ) -> None:
         """Tell the client that what it asked for is not done."""
+        if any(each.ByteSize() > MAX_ECHO for each in request.values()):
+            request = {}
         response = rtc.RequestResponse(
             request_id=request_id,
             reason=reason,
@@ -174,6 +193,7 @@ class Session:
                 )
             )
         )
+        self._publish(self._offered)  # its media may have come first
 
     def answer(self, sdp: str, number: int) -> None:
         """Answer the client's offer, and publish what it brings; `WireError` if it is bad."""
@@ -189,56 +209,73 @@ class Session:
                 )
             )
         )
+        self._offered = agreement.sections
         self._publish(agreement.sections)
 
-    def _plan(self, section: MediaSection) -> SectionPlan | None:
-        """What the answer wants of a section in which the client sends."""
-        track_id = section.msids[0].track_id if section.msids else ""
-        info = self._info_of(section.mid or "", section.kind, track_id)
-        if info is None:
-            return None
+    def _plan(self, sections: Sequence[MediaSection]) -> dict[str, SectionPlan]:
+        """What the answer wants of the sections in which the client sends."""
+        sending = [
+            Section(
+                each.mid,
+                TrackKind(each.kind),
+                each.msids[0].track_id if each.msids else "",
+            )
+            for each in sections
+            if each.mid and each.kind in KINDS and each.direction.sends and not each.rejected
+        ]
+        tracks = self.participant.uplink.tracks
+        kept = {
+            each.mid: tracks[each.mid].info
+            for each in sending
+            if each.mid in tracks and not self._replaced(tracks[each.mid], each.track_id)
+        }
+        found = self.announcements.assign(each for each in sending if each.mid not in kept)
+        return {mid: self._section_plan(info) for mid, info in (kept | found).items()}
+
+    def _section_plan(self, info: TrackInfo) -> SectionPlan:
         codec = info.codecs[0].mime if info.codecs and info.codecs[0].mime else None
         audio = info.kind is TrackKind.AUDIO
         return SectionPlan(
             receive=Receiving(
                 prefer=codec,
+                only=not audio and _picks_its_own_codec(self._join.client),
                 dtx=not info.disable_dtx if audio else None,
                 stereo=info.stereo if audio else None,
             )
         )
-
-    def _info_of(self, mid: str, kind: str, track_id: str) -> TrackInfo | None:
-        published = self.participant.uplink.tracks.get(mid)
-        if published is not None:
-            return published.info
-        if kind not in {each.value for each in TrackKind}:
-            return None
-        return self.announcements.match(TrackKind(kind), track_id)
 
     def _publish(self, sections: Sequence[AgreedSection]) -> None:
         """Publish what the sections carry for the first time, unpublish what they do no more."""
         connection = self.participant.uplink
         flowing = {each.mid: each for each in sections if each.direction.receives}
         for mid, track in list(connection.tracks.items()):
-            if mid not in flowing or self._replaced(track, flowing[mid]):
+            if mid not in flowing or self._replaced(track, flowing[mid].track_id):
                 self.room.unpublish(track)
-        for mid, section in flowing.items():
-            if mid not in connection.tracks:
-                info = self.announcements.match(TrackKind(section.kind), section.track_id)
-                if info is not None:
-                    self.announcements.take(info.sid)
-                    self._publish_section(connection, section, info)
+            else:
+                track.reconfigure(negotiation.receive_section(flowing[mid]))
+        news = self.announcements.assign(
+            Section(mid, TrackKind(each.kind), each.track_id)
+            for mid, each in flowing.items()
+            if mid not in connection.tracks
+        )
+        for mid, info in news.items():
+            self.announcements.take(info.sid)
+            # Asked when it was announced; a right may have been taken since.
+            if self.participant.who.grants.may_publish(info.source):
+                self._publish_section(connection, flowing[mid], info)
 
-    def _replaced(self, track: PublishedTrack, section: AgreedSection) -> bool:
+    def _replaced(self, track: PublishedTrack, track_id: str) -> bool:
         """Whether the client uses *track*'s section for another, announced track now."""
-        return section.track_id not in ("", track.client_id) and (
-            self.announcements.find(section.track_id) is not None
+        return track_id not in ("", track.client_id) and (
+            self.announcements.find(track_id) is not None
         )
 
     def _publish_section(
         self, connection: PeerConnection, section: AgreedSection, info: TrackInfo
     ) -> None:
-        mime = next(each.mime for each in section.formats.values())
+        mime = _media_of(section)
+        if mime is None:
+            return
         info = attrs.evolve(
             info,
             mid=section.mid,
@@ -256,12 +293,22 @@ class Session:
     # --- subscribing
 
     def subscribe(self, track: PublishedTrack) -> None:
+        self.participant.declined.discard(track.sid)
         self.room.subscribe(self.participant, track)
+
+    def unsubscribe(self, track: PublishedTrack) -> None:
+        self.participant.declined.add(track.sid)
+        if (subscription := self.participant.subscriptions.get(track.sid)) is not None:
+            self.room.unsubscribe(subscription)
 
     def change_settings(self, sid: str, settings: TrackSettings) -> None:
         """Settings may come before the subscription that they are for."""
-        if len(self._settings) < MAX_SETTINGS or sid in self._settings:
-            self._settings[sid] = settings
+        if len(sid) > MAX_SID:
+            return
+        self._settings.pop(sid, None)
+        self._settings[sid] = settings
+        if len(self._settings) > MAX_SETTINGS:
+            del self._settings[next(iter(self._settings))]
         if (subscription := self.participant.subscriptions.get(sid)) is not None:
             subscription.change(settings, self._clock())
 
@@ -292,33 +339,37 @@ class Session:
     def accept(self, sdp: str, number: int) -> None:
         """The client's answer to our offer; `WireError` if it does not fit."""
         now = self._clock()
+        offered = self._downlink.offered
         agreement = self._downlink.accept(sdp, number, now)
         if agreement is None:
+            log.info("an answer that nobody waits for", number=number, **self.names)
             return
         connection = self.participant.connections[Target.SUBSCRIBER]
         connection.mailbox.wish(negotiation.set_remote(agreement))
         connection.mailbox.wish(negotiation.configure(agreement))
         connection.subscriptions.clear()
         for section in agreement.sections:
-            if section.sending is not None:
-                self._bind(connection, section, section.sending.track_id, now)
+            if (sid := offered.get(section.mid)) is not None:
+                self._bind(connection, section, sid, now)
         self.ring()
 
     def _bind(
         self, connection: PeerConnection, section: AgreedSection, sid: str, now: float
     ) -> None:
         subscription = self.participant.subscriptions.get(sid)
-        if subscription is None:
-            return
-        bound = section.direction.sends and subscription.bind(negotiation.formats(section), now)
-        if bound:
+        sending = section.sending
+        if subscription is None or (sending is not None and sending.ssrc != subscription.ssrc):
+            return  # ended, or made anew, since we offered: the next offer says so
+        old = subscription.bound
+        if sending is not None and subscription.bind(negotiation.formats(section), now):
             subscription.mid = section.mid
             connection.subscriptions[section.mid] = subscription
-            if (settings := self._settings.get(sid)) is not None:
-                subscription.change(settings, now)
-            self.room.bound(subscription)
+            if not old:
+                if (settings := self._settings.get(sid)) is not None:
+                    subscription.change(settings, now)
+                self.room.bound(subscription)
         else:
-            self.room.unsubscribe(subscription)
+            self.unsubscribe(subscription.track)
             self.respond(
                 rtc.SignalResponse(
                     subscription_response=rtc.SubscriptionResponse(
@@ -340,7 +391,8 @@ class Session:
                 self.ring()
 
     def room_changed(self) -> None:
-        self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room_info())))
+        if self.participant.state is not ParticipantState.JOINING:
+            self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room_info())))
 
     def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
         self.respond(translate.speakers_changed(speakers))
@@ -365,11 +417,12 @@ class Session:
                 delivery.identities,
             )
 
-    def connection_changed(self, connection: PeerConnection) -> None:
+    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
         log.info(
             "connection changed",
             connection=connection.target.name.lower(),
             state=connection.state.name.lower(),
+            **({"reason": reason} if reason else {}),
             **self.names,
         )
 
@@ -414,3 +467,17 @@ class Session:
             enabled_publish_codecs=[models.Codec(mime=mime) for mime in PUBLISH_CODECS],
             fast_publish=self.participant.who.grants.can_publish,
         )
+
+
+def _media_of(section: AgreedSection) -> str | None:
+    """The codec in which the client sends: the first that is one by itself.
+
+    RTX and RED carry others; None where a hostile offer has nothing to be carried.
+    """
+    mimes = (each.mime for each in section.formats.values())
+    return next((mime for mime in mimes if mime not in (RTX, RED)), None)
+
+
+def _picks_its_own_codec(client: ClientInfo) -> bool:
+    """Firefox on Linux and Android takes another codec than the first of an answer."""
+    return client.browser.lower() == "firefox" and client.os.lower() in ("linux", "android")

@@ -46,6 +46,8 @@ _SOURCES: Final = {
     Source.SCREEN_SHARE_AUDIO: models.TrackSource.SCREEN_SHARE_AUDIO,
 }
 _SOURCES_BACK: Final[Mapping[int, Source]] = {number: source for source, number in _SOURCES.items()}
+_KIND_DETAILS: Final = frozenset(models.ParticipantInfo.KindDetail.keys())
+"""A token has them in small letters: "cloud_agent"."""
 
 
 # --- what we say
@@ -69,6 +71,7 @@ def participant_info(participant: Participant) -> models.ParticipantInfo:
         attributes=dict(who.attributes),
         disconnect_reason=participant.leave_reason.name,
         client_protocol=who.client_protocol,
+        kind_details=[each.upper() for each in who.kind_details if each.upper() in _KIND_DETAILS],
     )
     info.tracks.extend(track_info(track.info) for track in participant.tracks.values())
     for name in who.capabilities & set(models.ClientInfo.Capability.keys()):
@@ -155,8 +158,9 @@ def room_info(room: Room, codecs: Sequence[models.Codec] = ()) -> models.Room:
         departure_timeout=room.config.departure_timeout,
         creation_time=int(room.created_at),
         creation_time_ms=int(room.created_at * 1000),
-        num_participants=sum(not each.who.dependent for each in room.participants.values()),
+        num_participants=room.occupants,
         num_publishers=room.publishers,
+        active_recording=room.recorded,
         enabled_codecs=codecs,
     )
 
@@ -218,7 +222,7 @@ def layers(messages: Iterable[models.VideoLayer]) -> tuple[Layer, ...]:
             ssrc=each.ssrc,
         )
         for each in list(messages)[:MAX_LIST]
-        if each.quality <= Quality.HIGH
+        if Quality.LOW <= each.quality <= Quality.HIGH
     ]
     return tuple(sorted(found, key=lambda layer: layer.quality))
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from livekit.protocol import models, rtc
 
+from trio_sfu.room.info import ParticipantState
 from trio_sfu.room.participant import Participant
 from trio_sfu.signalling.translate import participant_info
 
@@ -48,15 +49,15 @@ class Updates:
 
     def take(self) -> list[rtc.SignalResponse]:
         """All that there is to tell."""
-        infos = [
-            participant_info(each)
-            for sid, each in self._changed.items()
-            if self._told.get(sid, -1) < each.version
-        ]
+        infos: list[models.ParticipantInfo] = []
         for sid, each in self._changed.items():
-            self._told[sid] = each.version
-            if each.gone.is_set() or each.state.name == "DISCONNECTED":
-                del self._told[sid]
+            gone = each.state is ParticipantState.DISCONNECTED
+            told = self._told.pop(sid, None)
+            # Who came and went meanwhile was never there, as far as the client is concerned.
+            if (told is None and not gone) or (told is not None and told < each.version):
+                infos.append(participant_info(each))
+            if not gone:
+                self._told[sid] = each.version
         self._changed.clear()
         self._urgent, self._batch = False, math.inf
         return list(_messages(infos))
