@@ -1,5 +1,7 @@
 """What holds for all tests."""
 
+from inspect import iscoroutinefunction
+
 import pytest
 import trio
 from hypothesis import HealthCheck, settings
@@ -18,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("virtual_time"):
+        if item.get_closest_marker("virtual_time") and iscoroutinefunction(item.obj):
             item.add_marker(pytest.mark.trio(run=_run_in_virtual_time), append=False)
 
 

@@ -8,10 +8,11 @@ virtual time.
 import math
 from collections.abc import Iterator
 from functools import lru_cache
+from zlib import crc32
 
 import attrs
 import trio
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 from trio.testing import wait_all_tasks_blocked
 
 from tests.sim import entropy
@@ -27,6 +28,11 @@ from trio_sfu.room.grants import Grants
 from trio_sfu.room.node import Node, NodeConfig
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
+from trio_sfu.sdp.agreement import CLIENT, Agreement, Sending
+from trio_sfu.sdp.answer import answer
+from trio_sfu.sdp.attributes import Fingerprint, Setup
+from trio_sfu.sdp.offer import Offerer
+from trio_sfu.sdp.session import Origin, SessionDescription, Transport
 from trio_sfu.signalling.join import ClientInfo, JoinRequest
 from trio_sfu.signalling.serve import Signalling
 
@@ -51,10 +57,31 @@ def ask(identity: str, room: str = "kitchen", **fields: object) -> JoinRequest:
 _RIGHTS = {field.name for field in attrs.fields(Grants)} - {"room"}
 
 
+THEIRS = Transport(
+    "abcd",
+    "aPasswordOfTwentyFourAbc",
+    (Fingerprint("sha-256", bytes(range(32))),),
+    options=("trickle",),
+)
+_SOURCES = {"audio": models.TrackSource.MICROPHONE, "video": models.TrackSource.CAMERA}
+_MIMES = {"audio": "audio/opus", "video": "video/VP8"}
+
+
+def sending(kind: str, track_id: str, **fields: object) -> Sending:
+    """What a client offers for one track."""
+    fields = {"mime": _MIMES[kind], "ssrc": 1 + crc32(track_id.encode()) // 2, **fields}
+    return Sending(kind, track_id, track_id, track_id, **fields)
+
+
 class Caller:
     """The front end's ends of one client's two channels."""
 
     def __init__(self, responses: int = RESPONSES) -> None:
+        self.sendings: dict[str, Sending] = {}
+        """What the next offer sends, by msid track id."""
+        self.offer_id = 0
+        self._offerer = Offerer(7, role=CLIENT)
+        self._origin = Origin(8, 0)
         self.requests, self.requests_out = trio.open_memory_channel[rtc.SignalRequest](256)
         self.responses_in, self.responses = trio.open_memory_channel[rtc.SignalResponse](responses)
         self.identity = ""
@@ -84,6 +111,52 @@ class Caller:
                 yield self.responses.receive_nowait()
             except (trio.WouldBlock, trio.EndOfChannel):
                 return
+
+    def announce(self, kind: str, cid: str, **fields: object) -> None:
+        """AddTrack."""
+        request = {"cid": cid, "type": kind.upper(), "source": _SOURCES[kind], **fields}
+        self.say(add_track=rtc.AddTrackRequest(**request))
+
+    def offer(self) -> None:
+        """Offer what `sendings` says."""
+        self.offer_id += 1
+        sdp = str(self._offerer.offer(THEIRS, self.sendings.values()))
+        self.say(offer=rtc.SessionDescription(type="offer", sdp=sdp, id=self.offer_id))
+
+    def accept(self, answered: rtc.SessionDescription) -> Agreement:
+        """What the server's answer to the last offer settles."""
+        return self._offerer.accept(SessionDescription.parse(answered.sdp))
+
+    async def publish(self, kind: str, cid: str, **fields: object) -> str:
+        """Announce and offer a track as Chromium does; returns its SID."""
+        self.announce(kind, cid, **fields)
+        self.sendings[cid] = sending(kind, cid)
+        return await self.renegotiate()
+
+    async def renegotiate(self) -> str:
+        """Offer, and accept the answer; returns the SID of the last published track."""
+        self.offer()
+        told = await self.hear()
+        (answered,) = [each.answer for each in told if kind_of(each) == "answer"]
+        self.accept(answered)
+        published = [each.track_published for each in told if kind_of(each) == "track_published"]
+        return published[-1].track.sid if published else ""
+
+    async def answer(self, *, number: int | None = None, **options: object) -> list[str]:
+        """Answer the newest offer of the server; returns the track ids that flow by it."""
+        told = await self.hear()
+        (offer,) = [each.offer for each in told if kind_of(each) == "offer"]
+        return self.answer_to(offer, number=number, **options)
+
+    def answer_to(
+        self, offer: rtc.SessionDescription, *, number: int | None = None, **options: object
+    ) -> list[str]:
+        options = {"role": CLIENT, "setup": Setup.ACTIVE, **options}
+        agreed = answer(SessionDescription.parse(offer.sdp), THEIRS, self._origin, **options)
+        number = offer.id if number is None else number
+        sdp = str(agreed.description)
+        self.say(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=number))
+        return [each.track_id for each in agreed.sections if each.direction.receives]
 
     def hang_up(self) -> None:
         """As when the WebSocket is gone."""
@@ -149,6 +222,11 @@ class House:
 
     def room(self, name: str = "kitchen") -> Room:
         return self.rooms[name]
+
+    async def activate(self, identity: str, room: str = "kitchen") -> None:
+        """As when *identity*'s connection is up."""
+        self.rooms[room].activate(self.participant(identity, room))
+        await wait_all_tasks_blocked()
 
     def participant(self, identity: str, room: str = "kitchen") -> Participant:
         return self.rooms[room].participants[identity]
