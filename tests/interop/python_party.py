@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from conversation import View
 from livekit import rtc
-from pictures import Samples, draw, i420, loudest, read, tone
+from pictures import Luma, Samples, draw, i420, loudest, read, tone
 
 RATE: Final = 48000
 ANSWER_SECONDS: Final = 20.0
@@ -233,11 +233,15 @@ class PythonParty:
 
     # --- what goes out ---
 
+    def picture(self) -> Luma:
+        """The next one."""
+        return draw(self._number, *self.size)
+
     async def _show(self) -> None:
         due = time.monotonic()
         while True:
             if self.drawing and self.video is not None:
-                data = i420(draw(self._number, *self.size))
+                data = i420(self.picture())
                 frame = rtc.VideoFrame(*self.size, rtc.VideoBufferType.I420, data)
                 self.video.capture_frame(frame)
                 self._sent[self._number] = time.time() * 1000

@@ -99,7 +99,7 @@ def server(options: argparse.Namespace) -> Iterator[str]:
     # fmt: on
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=sys.stderr)
     try:
-        _wait_until_healthy(process, f"http://127.0.0.1:{port}/")
+        wait_until_healthy(process, f"http://127.0.0.1:{port}/")
         yield f"ws://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -110,7 +110,8 @@ def server(options: argparse.Namespace) -> Iterator[str]:
             process.wait()
 
 
-def _wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:
+def wait_until_healthy(process: subprocess.Popen[bytes], url: str) -> None:
+    """Returns once a server answers at *url*; ends this program if it never does."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
