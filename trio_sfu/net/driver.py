@@ -26,20 +26,24 @@ async def drive(
     set it each round would cost half of what forwarding a packet does.
     """
 
+    deadline = core.deadline
+
     def hear_and_speak() -> None:
+        nonlocal deadline
         now = trio.current_time()
         core.receive(mailbox.take_datagrams(), now)
-        if now >= core.deadline:
+        if now >= deadline:
             core.handle_timeout(now)
         step(now)
         send(core.take_datagrams())
+        deadline = core.deadline
 
     while True:
-        with trio.move_on_at(core.deadline) as alarm:
+        with trio.move_on_at(deadline) as alarm:
             while True:
                 await mailbox.wait()
                 hear_and_speak()
-                if (deadline := core.deadline) < alarm.deadline:
+                if deadline < alarm.deadline:
                     alarm.deadline = deadline
         # Outside of the alarm, so that a core that is always due hears as well.
         hear_and_speak()

@@ -83,8 +83,9 @@ class Endpoint:
 
         def send(datagrams: list[Datagram]) -> None:
             for datagram in datagrams:
-                if datagram.data[0] == _REQUEST and datagram.data[1:2] == b"\x01":
-                    self._by_transaction[datagram.data[8:20]] = mailbox
+                data = datagram.data
+                if data[0] == _REQUEST and data[1:2] == b"\x01":
+                    self._by_transaction[data[8:20]] = mailbox
                     if len(self._by_transaction) > MAX_TRANSACTIONS:
                         self._by_transaction.popitem(last=False)
             self.send(datagrams)

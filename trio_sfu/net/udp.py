@@ -21,7 +21,6 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
 from typing import Final
 
 import structlog
@@ -182,7 +181,7 @@ class UdpSocket:
 
     def send(self, datagrams: list[Datagram]) -> None:
         """Send all that the kernel takes now. Neighbours to one address leave as one burst."""
-        for burst in bursts(datagrams) if self._segments else ([each] for each in datagrams):
+        for burst in bursts(datagrams) if self._segments else [[each] for each in datagrams]:
             first = burst[0]
             ancillary = self._source(first.local)
             if len(burst) > 1:
@@ -217,29 +216,32 @@ class UdpSocket:
         return [(socket.IPPROTO_IP, _IP_PKTINFO, bytes(4) + packed + bytes(4))]
 
 
-def bursts(datagrams: list[Datagram]) -> Iterator[list[Datagram]]:
+def bursts(datagrams: list[Datagram]) -> list[list[Datagram]]:
     """Runs of neighbours that one UDP_SEGMENT call can send.
 
     One address each way, one size; the last of a run may be shorter.
     """
+    if len(datagrams) == 1:
+        return [datagrams]
+    found: list[list[Datagram]] = []
     burst: list[Datagram] = []
+    remote = local = None
     size = room = 0
     for datagram in datagrams:
         length = len(datagram.data)
         if (
-            burst
-            and length <= size
-            and room >= length
-            and datagram.remote == burst[0].remote
-            and datagram.local == burst[0].local
+            length <= size
+            and length <= room
+            and datagram.remote == remote
+            and datagram.local == local
             and len(burst) < MAX_SEGMENTS
         ):
             burst.append(datagram)
             # A shorter one ends the run.
             room = room - length if length == size else 0
         else:
-            if burst:
-                yield burst
-            burst, size, room = [datagram], length, MAX_BURST - length
-    if burst:
-        yield burst
+            burst = [datagram]
+            found.append(burst)
+            remote, local = datagram.remote, datagram.local
+            size, room = length, MAX_BURST - length
+    return found

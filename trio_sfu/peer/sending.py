@@ -289,7 +289,8 @@ class OutgoingMedia:
     @property
     def deadline(self) -> float:
         """When there is something for `take_rtcp`."""
-        return min(self._schedule.deadline, self._bye_due)
+        reports, bye = self._schedule.deadline, self._bye_due
+        return reports if reports < bye else bye
 
     def take_rtcp(self, now: float) -> list[RtcpPacket]:
         """What is to be said to the peer by *now*."""

@@ -127,7 +127,9 @@ class PeerTransport:
         self._media: list[tuple[StreamKey, list[RtpPacket]]] = []
         self._events: list[Event] = []
         self._out: list[Datagram] = []
-        self._rest_deadline = math.inf
+        self._control_deadline = math.inf
+        """Of ICE, DTLS and SCTP, which media does not move."""
+        self._kept_deadline = math.inf
         """Of all but outgoing media, which alone changes when media is sent."""
 
     @property
@@ -139,7 +141,8 @@ class PeerTransport:
 
     @property
     def deadline(self) -> float:
-        return min(self._rest_deadline, self.outgoing.deadline)
+        kept, outgoing = self._kept_deadline, self.outgoing.deadline
+        return kept if kept < outgoing else outgoing
 
     def receive(self, datagrams: list[Datagram], now: float) -> None:
         stun: list[Datagram] = []
@@ -169,7 +172,10 @@ class PeerTransport:
                 self._keep_early(rtp, rtcp)
             else:
                 self._receive_srtp(self._receiver, rtp, rtcp, now)
-        self._flush(now)
+        if stun or dtls:
+            self._flush(now)
+        else:
+            self._flush_media(now)
 
     def handle_timeout(self, now: float) -> None:
         if now >= self.ice.deadline:
@@ -397,21 +403,27 @@ class PeerTransport:
         self._out += self.ice.take_datagrams()
         if path is not None:
             self._out += [Datagram(each.data, path.remote, path.local) for each in dtls]
+        self._control_deadline = min(
+            self.ice.deadline,
+            self._dtls.deadline,
+            math.inf if self._channels is None else self._channels.deadline,
+        )
+        self._flush_media(now)
+
+    def _flush_media(self, now: float) -> None:
+        """The part of it that media can cause; most of what comes is media, or about it."""
+        incoming, outgoing = self.incoming, self.outgoing
         # Taken even where it cannot be sent, or it would be due for ever.
-        repeats = self.outgoing.take_repeats()
-        rtcp = [*self.incoming.take_rtcp(now), *self.outgoing.take_rtcp(now)]
-        if self._sender is not None and path is not None:
+        repeats = outgoing.take_repeats()
+        due = incoming.deadline <= now or outgoing.deadline <= now
+        rtcp = [*incoming.take_rtcp(now), *outgoing.take_rtcp(now)] if due else []
+        if self._sender is not None and self.ice.selected is not None:
             if repeats:
                 self._send_srtp(self._sender.protect(repeats))
             if rtcp:
                 protect = self._sender.protect_rtcp
                 self._send_srtp([protect(compound) for compound in compounds(rtcp)])
-        self._rest_deadline = min(
-            self.ice.deadline,
-            self._dtls.deadline,
-            self.incoming.deadline,
-            math.inf if self._channels is None else self._channels.deadline,
-        )
+        self._kept_deadline = min(self._control_deadline, incoming.deadline)
 
     def _send_srtp(self, packets: list[bytes]) -> None:
         path = self.ice.selected

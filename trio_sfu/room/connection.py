@@ -86,8 +86,9 @@ class PeerConnection:
     @property
     def deadline(self) -> float:
         deadline = self.peer.deadline
-        for track in self.tracks.values():
-            deadline = min(deadline, track.key_frames.deadline)
+        if self.tracks:
+            asked = min(track.key_frames.deadline for track in self.tracks.values())
+            deadline = min(deadline, asked)
         return deadline
 
     def receive(self, datagrams: list[Datagram], now: float) -> None:

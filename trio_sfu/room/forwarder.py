@@ -159,7 +159,7 @@ class Forwarder:
         outgoing: list[Outgoing] = []
         passes = not self._muted and self._layers.passes(layer)
         rewriter, pictures, ssrc = self._rewriter, self._pictures, self._ssrc
-        offset = self._timeline.offset
+        offset, payload_type = self._timeline.offset, self._payload_type
         for packet in packets:
             if not passes:
                 if not self._begin(layer, packet):
@@ -175,7 +175,7 @@ class Forwarder:
                         number & 0xFFFF,
                         (packet.timestamp + offset) & 0xFFFFFFFF,
                         ssrc,
-                        self._payload_type,
+                        payload_type,
                         packet.marker,
                         cut,
                         patch,

@@ -126,12 +126,13 @@ class _InPlace:
         26: Reason.TOO_OLD,
     }
 
-    __slots__ = ("_buffer", "_context", "_length", "_library", "_session", "_view")
+    __slots__ = ("_buffer", "_context", "_length", "_library", "_protect", "_session", "_view")
 
     def __init__(self, direction: int, profile: SrtpProfile, key: bytes, salt: bytes) -> None:
         from pylibsrtp._binding import ffi, lib
 
         self._library = lib
+        self._protect = lib.srtp_protect
         self._session = _session(direction, profile, key, salt)  # owns what is below
         self._context = self._session._srtp[0]
         self._buffer = ffi.new("char[]", LONGEST + _TRAILER)
@@ -139,7 +140,16 @@ class _InPlace:
         self._length = ffi.new("int *")
 
     def protect(self, packet: bytes) -> bytes:
-        return self._call(self._library.srtp_protect, packet)
+        # What `_call` does, spelled out: no other call is made as often.
+        size = len(packet)
+        if size > LONGEST:
+            raise Rejected(Reason.MALFORMED)
+        view, length = self._view, self._length
+        view[:size] = packet
+        length[0] = size
+        if error := self._protect(self._context, self._buffer, length):
+            raise Rejected(self._REASONS.get(error, Reason.MALFORMED))
+        return bytes(view[: length[0]])
 
     def unprotect(self, packet: bytes) -> bytes:
         return self._call(self._library.srtp_unprotect, packet)

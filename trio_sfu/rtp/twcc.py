@@ -45,6 +45,7 @@ _SMALL: Final = 1
 _LARGE: Final = 2
 
 _HEAD: Final = struct.Struct("!LLHH")
+_DELTA: Final = struct.Struct("!h")
 _LONGEST_RUN: Final = 0x1FFF
 _STATUS_LIMIT: Final = 0xFFFF
 
@@ -105,12 +106,22 @@ class TransportFeedback:
         base, count = reader.u16(), reader.u16()
         ticks, number = reader.u24() * REFERENCE, reader.u8()
         arrivals: list[Arrival] = []
-        for symbol, step in _arrived(_decode_chunks(reader, count)):
+        sequence = base
+        for symbol, length in _decode_chunks(reader, count):
+            # A run's deltas are taken before it is believed. The symbol 3 is reserved;
+            # like libwebrtc we read it as "no delta".
             if symbol == _SMALL:
-                ticks += reader.u8()
+                for delta in reader.take(length):
+                    ticks += delta
+                    arrivals.append((sequence & 0xFFFF, ticks % TICKS_WRAP))
+                    sequence += 1
+            elif symbol == _LARGE:
+                for (delta,) in _DELTA.iter_unpack(reader.take(2 * length)):
+                    ticks += delta
+                    arrivals.append((sequence & 0xFFFF, ticks % TICKS_WRAP))
+                    sequence += 1
             else:
-                ticks += int.from_bytes(reader.take(2), "big", signed=True)
-            arrivals.append(((base + step) & 0xFFFF, ticks % TICKS_WRAP))
+                sequence += length
         # What may follow is padding without its flag, which older peers sent.
         return cls(sender_ssrc, media_ssrc, base, count, number, tuple(arrivals))
 
@@ -208,17 +219,3 @@ def _decode_chunks(reader: Reader, count: int) -> list[tuple[int, int]]:
             runs.append((symbol, length))
             left -= length
     return runs
-
-
-def _arrived(runs: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    """The symbol and the place of each packet that arrived.
-
-    Lazily, since each must find its delta before the next is believed. The
-    symbol 3 is reserved; like libwebrtc we read it as "no delta".
-    """
-    step = 0
-    for symbol, length in runs:
-        if symbol in (_SMALL, _LARGE):
-            for place in range(step, step + length):
-                yield symbol, place
-        step += length
