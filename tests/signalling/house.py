@@ -80,6 +80,8 @@ class Caller:
         self.sendings: dict[str, Sending] = {}
         """What the next offer sends, by msid track id."""
         self.offer_id = 0
+        self.told_in = False
+        """Whether joining has returned."""
         self._offerer = Offerer(7, role=CLIENT)
         self._origin = Origin(8, 0)
         self.requests, self.requests_out = trio.open_memory_channel[rtc.SignalRequest](256)
@@ -242,6 +244,15 @@ class House:
     async def enter(self, identity: str, room: str = "kitchen", **fields: object) -> Caller:
         """As `knock`, and has heard what there was to hear."""
         caller = await self.knock(identity, room, **fields)
+        await caller.hear()
+        return caller
+
+    async def attend(self, identity: str, room: str = "kitchen", **fields: object) -> Caller:
+        """As `enter`, and its connection is up; the first offer is answered."""
+        caller = await self.knock(identity, room, **fields)
+        if fields.get("can_subscribe", True):
+            await caller.answer()
+        await self.activate(identity, room)
         await caller.hear()
         return caller
 

@@ -49,6 +49,10 @@ class EndpointStatistics:
     unknown: int
     refused: int
     overflowed: int
+    mailboxes: int
+    """Peers that somebody who knows their ufrag reaches."""
+    addresses: int
+    """That have proved whose they are."""
 
 
 class Endpoint:
@@ -153,6 +157,8 @@ class Endpoint:
             unknown=self._unknown,
             refused=sum(sock.refused for sock in self.sockets),
             overflowed=sum(sock.overflowed for sock in self.sockets),
+            mailboxes=len(set(self._by_ufrag.values())),
+            addresses=len(self._by_address),
         )
 
 

@@ -26,8 +26,8 @@ class Delivery:
     """A packet, stamped, and whom it is for: nobody named means everybody."""
 
     data: bytes
-    sids: tuple[str, ...]
-    identities: tuple[str, ...]
+    sids: frozenset[str]
+    identities: frozenset[str]
 
 
 def stamp(sender: Participant, label: str, data: bytes) -> Delivery | None:
@@ -45,7 +45,7 @@ def stamp(sender: Participant, label: str, data: bytes) -> Delivery | None:
     value = packet.WhichOneof("value")
     if value is None or value in _SWALLOWED:
         return None
-    sids: tuple[str, ...] = ()
+    sids: frozenset[str] = frozenset()
     identities = tuple(packet.destination_identities)
     packet.kind = kind
     sid, identity = ("", "") if sender.hidden else (sender.sid, sender.identity)
@@ -53,7 +53,7 @@ def stamp(sender: Participant, label: str, data: bytes) -> Delivery | None:
     if value == "user":
         user = packet.user
         user.participant_sid, user.participant_identity = sid, identity
-        sids = tuple(user.destination_sids)
+        sids = frozenset(user.destination_sids)
         identities = identities or tuple(user.destination_identities)
         del user.destination_identities[:]
         user.destination_identities.extend(identities)
@@ -61,4 +61,4 @@ def stamp(sender: Participant, label: str, data: bytes) -> Delivery | None:
         packet.destination_identities.extend(identities)
     elif value == "transcription" and sender.who.kind.name != "AGENT":
         return None
-    return Delivery(packet.SerializeToString(), sids, identities)
+    return Delivery(packet.SerializeToString(), sids, frozenset(identities))
