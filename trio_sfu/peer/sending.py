@@ -84,23 +84,22 @@ class _Block:
             return bytes((number << 4 | length - 1,) if one_byte else (number, length))
 
         profile = ONE_BYTE if one_byte else TWO_BYTE
-        self._head = profile.to_bytes(2, "big") + ((size + 3) // 4).to_bytes(2, "big")
+        head = profile.to_bytes(2, "big") + ((size + 3) // 4).to_bytes(2, "big")
         if with_mid and uris.MID in ids:
-            self._head += tag(ids[uris.MID], len(mid)) + mid
-        self._send_time = b"" if send_time is None else tag(send_time, 3)
-        self._sequence = b"" if sequence is None else tag(sequence, 2)
+            head += tag(ids[uris.MID], len(mid)) + mid
         self.padding = bytes(-size % 4)
-        self.empty = not used
         self.numbered = sequence is not None
+        self._timed = send_time is not None
+        self._before_time = self._after_time = b""
+        if used:
+            self._before_time = head if send_time is None else head + tag(send_time, 3)
+            self._after_time = self.padding if sequence is None else tag(sequence, 2)
 
     def start(self, now: float) -> bytes:
         """The block of packets that leave *now*; without number and padding if `numbered`."""
-        if self.empty:
-            return b""
-        start = self._head
-        if self._send_time:
-            start += self._send_time + uris.encode_abs_send_time(now)
-        return start + (self._sequence if self.numbered else self.padding)
+        if self._timed:
+            return self._before_time + uris.encode_abs_send_time(now) + self._after_time
+        return self._before_time + self._after_time
 
 
 class _Stream:

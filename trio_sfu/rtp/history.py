@@ -21,9 +21,11 @@ from trio_sfu.rtp.nack import DEFAULT_RTT
 from trio_sfu.rtp.packet import Outgoing
 
 VIDEO: Final = 512
-AUDIO: Final = 256
+AUDIO: Final = 128
 """Packets remembered. LiveKit has 500 and 200; these are powers of two, so that
-slots do not shift when the sequence number wraps."""
+slots do not shift when the sequence number wraps. 128 packets of sound are two and a
+half seconds, and no jitter buffer waits as long; in a room each subscriber has as
+many for every voice."""
 
 REPEATS: Final = 3
 """How often one packet is sent again (LiveKit's figure)."""

@@ -61,11 +61,10 @@ class SendStream:
     def sent(self, packets: int, octets: int, timestamp: int, now: float) -> None:
         """Count what has just left; *timestamp* is that of the last of these packets."""
         # One that comes late, since it was lost before it reached us, says nothing of now.
-        current = not self.started or newer(timestamp, self._timestamp, 32)
+        if not self._aligned and (not self._packets or newer(timestamp, self._timestamp, 32)):
+            self._timestamp, self._sampled = timestamp, now
         self._packets += packets
         self._octets += octets
-        if current and not self._aligned:
-            self._timestamp, self._sampled = timestamp, now
 
     def align(self, timestamp: int, at: float) -> None:
         """Say that *timestamp* was current at the time *at* on our clock.
