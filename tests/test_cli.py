@@ -145,6 +145,31 @@ def test_a_log_line_loses_a_token_that_slipped_in() -> None:
     }
 
 
+CRASH = """
+import structlog
+from trio_sfu.cli import configure_logging
+configure_logging("info", as_json={as_json})
+def crash(password):
+    raise RuntimeError("a bug")
+try:
+    crash("hunter" + "2")
+except RuntimeError as bug:
+    structlog.get_logger().error("crashed", exc_info=bug)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_log_of_a_crash_does_not_tell_what_variables_held(as_json: bool) -> None:
+    script = CRASH.format(as_json=as_json)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "a bug" in ran.stderr
+    assert "in crash" in ran.stderr
+    assert "hunter2" not in ran.stderr
+
+
 def process(*arguments: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "trio_sfu", *arguments],

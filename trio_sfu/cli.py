@@ -238,7 +238,11 @@ def configure_logging(level: str, as_json: bool) -> None:
     import structlog
 
     number = logging.getLevelNamesMapping()[level.upper()]
-    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    # Not the default for exceptions: where `rich` is installed it prints what every variable
+    # holds, and some hold keys.
+    renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
     if as_json:
         renderer = structlog.processors.JSONRenderer()
     structlog.configure(
