@@ -16,6 +16,7 @@ from trio_sfu.client.participant import (
     Left,
     Participant,
     ParticipantsChanged,
+    RequestRefused,
     TrackEnded,
     TrackSubscribed,
     run_participant,
@@ -107,6 +108,24 @@ async def test_leaving_is_seen_by_the_others(nursery: trio.Nursery, url: str) ->
             ):
                 break
     assert alice.others == {}
+
+
+async def test_a_server_that_stops_says_so(nursery: trio.Nursery) -> None:
+    async with trio.open_nursery() as server:
+        running = await server.start(serve, CONFIG)
+        alice = await join(nursery, running.urls[0].replace("http", "ws"), "alice")
+        server.cancel_scope.cancel()
+    with trio.fail_after(10):
+        lefts = [event async for event in alice.events if isinstance(event, Left)]
+    assert [each.leave.reason for each in lefts] == [models.DisconnectReason.SERVER_SHUTDOWN]
+
+
+async def test_a_track_that_may_not_be_published_is_refused(
+    nursery: trio.Nursery, url: str
+) -> None:
+    alice = await join(nursery, url, "alice", can_publish=False)
+    with trio.fail_after(10), pytest.raises(RequestRefused, match="NOT_ALLOWED"):
+        await alice.publish_video()
 
 
 async def test_a_token_for_nothing_is_refused_with_a_reason(

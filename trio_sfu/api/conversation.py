@@ -16,6 +16,7 @@ server, and a session may be busy.
 """
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -86,7 +87,9 @@ class Conversation:
                     nursery.start_soon(self._part, nursery, self._write(pongs_out))
                     nursery.start_soon(self._part, nursery, self._ping())
             finally:
-                if not self._endings:  # cancelled: the server stops
+                if not self._endings:  # cancelled: the server stops, and with it the session
+                    with trio.move_on_after(FLUSH_SECONDS, shield=True), suppress(ConnectionClosed):
+                        await self._write(responses)
                     with trio.move_on_after(CLOSE_SECONDS, shield=True):
                         await self._websocket.close(GOING_AWAY)
             if self._endings[0] != GONE:

@@ -71,6 +71,15 @@ RELIABLE: Final = "_reliable"
 LOSSY: Final = "_lossy"
 
 
+class RequestRefused(Exception):  # noqa: N818 - an answer, and read as one
+    """The server does not do what we asked for; *response* is LiveKit's RequestResponse."""
+
+    def __init__(self, response: rtc.RequestResponse) -> None:
+        self.response = response
+        reason = rtc.RequestResponse.Reason.Name(response.reason)
+        super().__init__(f"{reason}: {response.message}")
+
+
 class LocalTrack:
     """What we publish: give it payloads, it makes packets."""
 
@@ -194,6 +203,8 @@ class _Publishing:
 
     sending: Sending
     published: trio.Event = attrs.Factory(trio.Event)
+    """Or refused."""
+    refused: list[rtc.RequestResponse] = attrs.Factory(list)
     answered: trio.Event = attrs.Factory(trio.Event)
 
 
@@ -281,6 +292,9 @@ class Participant:
             )
         )
         await publishing.published.wait()
+        if publishing.refused:
+            del self._publishing[cid]
+            raise RequestRefused(publishing.refused[0])
         self._sendings[cid] = sending
         self._offer()
         await publishing.answered.wait()
@@ -347,6 +361,11 @@ class Participant:
                     cid = response.track_published.cid
                     self._sids[cid] = response.track_published.track.sid
                     if (publishing := self._publishing.get(cid)) is not None:
+                        publishing.published.set()
+                case "request_response" if response.request_response.HasField("add_track"):
+                    cid = response.request_response.add_track.cid
+                    if (publishing := self._publishing.get(cid)) is not None:
+                        publishing.refused.append(response.request_response)
                         publishing.published.set()
                 case "update":
                     for info in response.update.participants:
