@@ -25,7 +25,7 @@ from trio_sfu.dtls.certificate import Certificate
 from trio_sfu.ice.candidate import host_candidates
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.room.grants import Grants
-from trio_sfu.room.node import Node, NodeConfig
+from trio_sfu.room.node import MAX_ROOMS, Node, NodeConfig
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.sdp.agreement import CLIENT, Agreement, Sending
@@ -199,7 +199,9 @@ class InMemory:
 class House:
     """A server without HTTP."""
 
-    def __init__(self, nursery: trio.Nursery, switch: Switch, config: RoomConfig) -> None:
+    def __init__(
+        self, nursery: trio.Nursery, switch: Switch, config: RoomConfig, max_rooms: int
+    ) -> None:
         self.switch = switch
         self.nursery = nursery
         sock = switch.open("192.0.2.1", 7882)
@@ -214,6 +216,7 @@ class House:
             ),
             self.endpoint,
             nursery,
+            max_rooms=max_rooms,
         )
         self.signalling = Signalling(self.node)
         self._visitors = 0
@@ -275,10 +278,12 @@ class House:
         return started
 
 
-async def run_house(config: RoomConfig, delay: float, task_status: trio.TaskStatus[House]) -> None:
+async def run_house(
+    config: RoomConfig, delay: float, max_rooms: int, task_status: trio.TaskStatus[House]
+) -> None:
     switch = Switch(delay=delay)
     async with trio.open_nursery() as nursery:
-        house = House(nursery, switch, config)
+        house = House(nursery, switch, config, max_rooms)
         nursery.start_soon(switch.run)
         nursery.start_soon(house.endpoint.run)
         task_status.started(house)
@@ -286,9 +291,12 @@ async def run_house(config: RoomConfig, delay: float, task_status: trio.TaskStat
 
 
 async def open_house(
-    nursery: trio.Nursery, config: RoomConfig = DEFAULTS, delay: float = 0.01
+    nursery: trio.Nursery,
+    config: RoomConfig = DEFAULTS,
+    delay: float = 0.01,
+    max_rooms: int = MAX_ROOMS,
 ) -> House:
-    house: House = await nursery.start(run_house, config, delay)
+    house: House = await nursery.start(run_house, config, delay, max_rooms)
     return house
 
 
