@@ -75,6 +75,10 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
         case "first packets":
             waited = sorted(trio.run(load.run_first_packets, url, token, order["times"]))
             return {"median": waited[len(waited) // 2], "longest": waited[-1]}
+        case "visits":
+            trio.run(load.run_visits, url, token, order["count"])
+            time.sleep(order["settle"])
+            return {"memory": usage(server).memory}
         case other:
             raise SystemExit(f"nothing is known of {other!r}")
 

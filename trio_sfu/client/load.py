@@ -334,6 +334,16 @@ async def run_first_packets(url: str, token: Token, times: int) -> tuple[float, 
     return tuple(waited)
 
 
+async def run_visits(url: str, token: Token, count: int) -> None:
+    """Let *count* participants join one room, a few at once, be connected, and leave."""
+    room = f"visits-{os.urandom(4).hex()}"
+    for start in range(0, count, JOINS_AT_ONCE):
+        async with trio.open_nursery() as nursery:
+            gathering = Gathering(url, token, nursery)
+            await gathering.join_all(room, min(JOINS_AT_ONCE, count - start))
+            gathering.leave()
+
+
 async def _first_track(newcomer: Participant) -> RemoteTrack:
     async for event in newcomer.events:
         if isinstance(event, TrackSubscribed):
