@@ -150,7 +150,7 @@ def hold(options: argparse.Namespace, url: str, link: Link, verdict: Verdict) ->
 
 def main() -> int:
     parser = arguments("Two stock clients see each other through a network that loses packets.")
-    parser.set_defaults(seconds=60.0)
+    parser.set_defaults(seconds=60.0, rate=25)
     parser.add_argument("--loss", type=float, default=0.02, help="share of packets, each way")
     parser.add_argument("--longest", type=float, default=0.3, help="seconds a picture may stand")
     parser.add_argument(
