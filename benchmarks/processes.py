@@ -47,13 +47,14 @@ class Server:
 
 
 @contextmanager
-def server(wrap: Sequence[str] = (sys.executable,)) -> Iterator[Server]:
-    """Our server in development mode, on loopback. *wrap*: what runs it, perhaps a profiler."""
+def server(wrap: Sequence[str] = (sys.executable,), address: str = "127.0.0.1") -> Iterator[Server]:
+    """Our server in development mode. *wrap*: what runs it, perhaps a profiler; *address*: where
+    clients send their media."""
     port, udp_port = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
     # fmt: off
     command = [
         *wrap, "-m", "trio_sfu", "run", "--dev", "--bind", "127.0.0.1", "--port", str(port),
-        "--udp-port", str(udp_port), "--node-ip", "127.0.0.1",
+        "--udp-port", str(udp_port), "--node-ip", address,
         "--config-body", "logging: {level: warn}",
     ]
     # fmt: on
