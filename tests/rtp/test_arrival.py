@@ -108,3 +108,9 @@ def test_each_arrival_is_told_once_and_when_it_was(steps: list[tuple[int, float]
     for number in untold:
         del came[number]
     assert told == pytest.approx(came, abs=TICK)
+
+
+def test_who_wants_word_sooner_gets_it() -> None:
+    recorder = ArrivalRecorder(1, longest=0.05)
+    record(recorder, range(7, 8), 1.0)
+    assert recorder.deadline == 1.05

@@ -7,6 +7,7 @@ peers apart by the address that they send from.
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Final
 
 import trio
 
@@ -24,6 +25,10 @@ from trio_sfu.peer.transport import PeerTransport
 from trio_sfu.rtp.packet import Outgoing, RtpPacket
 from trio_sfu.sdp.attributes import Fingerprint
 from trio_sfu.sdp.session import Transport
+
+FEEDBACK: Final = 0.050
+"""Seconds: as often as libwebrtc tells of arrivals when there is bandwidth for it. Less
+often would be cheaper for a server, and our load shall not be cheaper than real ones."""
 
 OnMedia = Callable[[StreamKey, list[RtpPacket]], None]
 OnEvent = Callable[["ClientConnection", Event], None]
@@ -51,6 +56,7 @@ class ClientConnection:
             entropy=entropy,
             wall=wall,
             dtls_role=DtlsRole.CLIENT,
+            feedback=FEEDBACK,
         )
         self.fingerprint = certificate.fingerprint
         self._host = host

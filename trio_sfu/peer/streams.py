@@ -31,7 +31,7 @@ from trio_sfu.errors import WireError
 from trio_sfu.peer.media import ReceiveSection, StreamKey
 from trio_sfu.peer.reports import RECEIVER_INTERVAL, ReportSchedule
 from trio_sfu.rtp import extensions as uris
-from trio_sfu.rtp.arrival import ArrivalRecorder
+from trio_sfu.rtp.arrival import IDLE_INTERVAL, ArrivalRecorder
 from trio_sfu.rtp.feedback import Fir, Nack, Pli
 from trio_sfu.rtp.history import unwrap_rtx
 from trio_sfu.rtp.nack import DEFAULT_RTT, NackGenerator
@@ -119,9 +119,12 @@ class _Extensions:
 
 
 class IncomingMedia:
-    """What one peer sends; *ssrc* is ours, under which reports and requests leave."""
+    """What one peer sends; *ssrc* is ours, under which reports and requests leave.
 
-    def __init__(self, ssrc: int) -> None:
+    *feedback* is the longest time, in seconds, between an arrival and word of it.
+    """
+
+    def __init__(self, ssrc: int, feedback: float = IDLE_INTERVAL) -> None:
         self.rtt = DEFAULT_RTT
         """Seconds to the peer and back; set by whoever knows better, or by its answers."""
         self.unwanted: Counter[Unwanted] = Counter()
@@ -141,7 +144,7 @@ class IncomingMedia:
         """Those whose section is gone for now, longest first."""
         self._asleep: set[int] = set()
         """Their SSRCs, which must not be taken for those of the only section that is left."""
-        self._arrivals = ArrivalRecorder(ssrc)
+        self._arrivals = ArrivalRecorder(ssrc, feedback)
         self._schedule = ReportSchedule(RECEIVER_INTERVAL)
         self._requests: dict[StreamKey, Pli | Fir] = {}
         self._requested = math.inf

@@ -60,6 +60,7 @@ from trio_sfu.peer.reports import compounds
 from trio_sfu.peer.sending import KeyFrameWanted as SendingKeyFrameWanted
 from trio_sfu.peer.sending import OutgoingMedia
 from trio_sfu.peer.streams import IncomingMedia
+from trio_sfu.rtp.arrival import IDLE_INTERVAL
 from trio_sfu.rtp.feedback import Remb
 from trio_sfu.rtp.packet import Outgoing, RtpPacket, parse
 from trio_sfu.rtp.rtcp import decode_compound
@@ -102,15 +103,17 @@ class PeerTransport:
         entropy: Entropy,
         wall: float,
         dtls_role: DtlsRole = DtlsRole.SERVER,
+        feedback: float = IDLE_INTERVAL,
     ) -> None:
         """*wall*: seconds since 1970 at zero of the clock that `now` is of.
 
-        *dtls_role* may still change with the peer's description.
+        *dtls_role* may still change with the peer's description. *feedback* is as for
+        `IncomingMedia`.
         """
         self.drops: Counter[str] = Counter()
         self.state = PeerState.NEW
         self.ice = IceAgent(ice_role, credentials, entropy)
-        self.incoming = IncomingMedia(1 + int.from_bytes(entropy(4), "big") % 0xFFFF_FFFE)
+        self.incoming = IncomingMedia(1 + int.from_bytes(entropy(4), "big") % 0xFFFF_FFFE, feedback)
         self.outgoing = OutgoingMedia(wall, entropy)
         self._certificate = certificate
         self._entropy = entropy

@@ -44,11 +44,13 @@ further is a sender that began anew."""
 class ArrivalRecorder:
     """Takes notes for one transport and hands out feedback.
 
-    *sender_ssrc* is ours, and goes into every message.
+    *sender_ssrc* is ours, and goes into every message. *longest* is how long the first
+    arrival may wait, if less than what is said above.
     """
 
-    def __init__(self, sender_ssrc: int) -> None:
+    def __init__(self, sender_ssrc: int, longest: float = IDLE_INTERVAL) -> None:
         self._sender_ssrc = sender_ssrc
+        self._longest = longest
         self._unwrap = Unwrapper().unwrap
         self._arrivals: dict[int, float] = {}
         self._since = math.inf
@@ -67,7 +69,7 @@ class ArrivalRecorder:
         held = len(arrivals)
         if held == 1:
             self._since, self._media_ssrc = now, ssrc
-            self.deadline = now + IDLE_INTERVAL
+            self.deadline = now + self._longest
         elif held > PRESSING:
             self.deadline = now
         elif held > WORTH_SENDING:
