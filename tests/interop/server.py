@@ -32,7 +32,7 @@ ip link set lo up && ip link add v0 type veth peer name v1 && ip addr add {ADDRE
 ip link set v0 up && ip link set v1 up && ip route add default dev v0 && exec "$@"
 """
 """Firefox tells a page without a camera no address but the default route's, so there is one."""
-START_SECONDS: Final = 15.0
+START_SECONDS: Final = 40.0
 
 
 def arguments(description: str) -> argparse.ArgumentParser:

@@ -100,7 +100,8 @@ def test_a_hostile_run_costs_no_more_than_its_bytes() -> None:
     before = time.process_time()
     for _ in range(300):
         assert TransportFeedback.decode(Reader(wire)).arrivals == ()
-    assert time.process_time() - before < 0.5
+    # Measured: 0.003 s. One by one, 177 million packets would take minutes.
+    assert time.process_time() - before < 5
 
 
 def test_a_run_of_no_length_is_passed_over() -> None:
