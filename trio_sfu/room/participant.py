@@ -90,7 +90,7 @@ class Participant:
         """What this one publishes, by SID."""
         self.subscriptions: dict[str, Subscription] = {}
         """What this one hears, by the track's SID."""
-        self.connections = {target: connect(target, self._hear) for target in Target}
+        self.connections = {target: connect(target, self.hear) for target in Target}
         self.scope = trio.CancelScope()
         self.gone = trio.Event()
         self.leave_reason = LeaveReason.UNKNOWN_REASON
@@ -142,7 +142,8 @@ class Participant:
             self.leave_reason, self.rejoin = reason, rejoin
             self.scope.cancel()
 
-    def _hear(self, connection: PeerConnection, event: Event) -> None:
+    def hear(self, connection: PeerConnection, event: Event) -> None:
+        """From the task of one of its connections: what its peer says, media apart."""
         match event:
             case DataReceived(label, data):
                 self.listener.data_received(connection, label, data)
