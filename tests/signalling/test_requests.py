@@ -12,7 +12,7 @@ from livekit.protocol import models, rtc
 from tests.signalling.house import Caller, House, kind_of, kinds, sending
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.sdp.agreement import Receiving, SectionPlan
-from trio_sfu.signalling.requests import MAX_SIDS, REQUESTS
+from trio_sfu.signalling.requests import MAX_LOGGED, MAX_SIDS, REQUESTS
 
 pytestmark = pytest.mark.virtual_time
 
@@ -109,6 +109,18 @@ async def test_a_description_that_is_none_makes_its_client_rejoin(house: House, 
     (leave,) = await alice.hear_of("leave")
     assert leave.reason == models.DisconnectReason.STATE_MISMATCH
     assert leave.action == rtc.LeaveRequest.Action.RECONNECT
+
+
+async def test_a_log_line_is_short_whatever_a_client_wrote(
+    house: House, log_lines: list[dict[str, object]]
+) -> None:
+    alice = await house.knock("alice")
+    (offer,) = await alice.hear_of("offer")
+    sdp = offer.sdp.replace("a=mid:0", "a=mid:" + "x" * 100_000).replace("actpass", "active")
+    alice.say(answer=rtc.SessionDescription(type="answer", sdp=sdp, id=offer.id))
+    await alice.hear_of("leave")
+    (line,) = [each for each in log_lines if "does not fit" in each["event"]]
+    assert len(line["error"]) <= MAX_LOGGED
 
 
 @pytest.mark.parametrize(

@@ -87,9 +87,6 @@ class Announcements:
     def find(self, cid: str) -> TrackInfo | None:
         return next((each.info for each in self._pending if cid in each.cids), None)
 
-    def find_sid(self, sid: str) -> TrackInfo | None:
-        return next((each.info for each in self._pending if each.info.sid == sid), None)
-
     def mute(self, sid: str, *, muted: bool) -> bool:
         """Whether a pending track of that SID was there to be (un)muted."""
         for index, each in enumerate(self._pending):

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 Reason = rtc.RequestResponse.Reason
 
+MAX_LOGGED: Final = 200
+"""Characters of what is wrong with a description: it may repeat some of it."""
 MAX_SIDS: Final = 1_000
 """Tracks that one request may name."""
 
@@ -49,7 +51,7 @@ def offer(session: "Session", message: rtc.SessionDescription) -> None:
     try:
         session.answer(message.sdp, message.id)
     except WireError as error:
-        log.info("an offer that cannot be answered", error=str(error), **session.names)
+        log.info("an offer that cannot be answered", error=str(error)[:MAX_LOGGED], **session.names)
         session.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
 
 
@@ -58,7 +60,9 @@ def answer(session: "Session", message: rtc.SessionDescription) -> None:
     try:
         session.accept(message.sdp, message.id)
     except WireError as error:
-        log.info("an answer that does not fit the offer", error=str(error), **session.names)
+        log.info(
+            "an answer that does not fit the offer", error=str(error)[:MAX_LOGGED], **session.names
+        )
         session.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
 
 
