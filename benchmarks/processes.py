@@ -63,6 +63,8 @@ def server(wrap: Sequence[str] = (sys.executable,), address: str = "127.0.0.1") 
         _wait_until_healthy(process, f"http://127.0.0.1:{port}/")
         yield Server(f"ws://127.0.0.1:{port}", process.pid)
     finally:
+        if process.poll() is not None:
+            print(f"the server ended by itself, status {process.returncode}", file=sys.stderr)
         process.terminate()
         try:
             process.wait(10)

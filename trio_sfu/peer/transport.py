@@ -418,15 +418,17 @@ class PeerTransport:
         incoming, outgoing = self.incoming, self.outgoing
         # Taken even where it cannot be sent, or it would be due for ever.
         repeats = outgoing.take_repeats()
-        due = incoming.deadline <= now or outgoing.deadline <= now
-        rtcp = [*incoming.take_rtcp(now), *outgoing.take_rtcp(now)] if due else []
+        deadline, rtcp = incoming.deadline, []
+        if deadline <= now or outgoing.deadline <= now:
+            rtcp = [*incoming.take_rtcp(now), *outgoing.take_rtcp(now)]
+            deadline = incoming.deadline
         if self._sender is not None and self.ice.selected is not None:
             if repeats:
                 self._send_srtp(self._sender.protect(repeats))
             if rtcp:
                 protect = self._sender.protect_rtcp
                 self._send_srtp([protect(compound) for compound in compounds(rtcp)])
-        self._kept_deadline = min(self._control_deadline, incoming.deadline)
+        self._kept_deadline = min(self._control_deadline, deadline)
 
     def _send_srtp(self, packets: list[bytes]) -> None:
         path = self.ice.selected
