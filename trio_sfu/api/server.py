@@ -14,7 +14,6 @@ import gc
 import signal
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol
 
 import attrs
@@ -110,17 +109,20 @@ async def _health(request: Request) -> Response:
 
 async def run(config: Config, *, media: Media = run_media) -> None:
     """`serve` as a program: ends at the first signal, says where it can be visited."""
-    async with trio.open_nursery() as ears:
-        async with trio.open_nursery() as nursery:
-            running: Running = await nursery.start(partial(serve, config, media=media))
-            ears.start_soon(_stop_at_signal, running, nursery.cancel_scope)
-            if config.development:
-                log.info(f"open {running.urls[0]}{PATH} in two browser tabs: that is a call")
-            # What lives now lives to the end: no collection needs to look at it again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*COLLECT)
-        ears.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+
+        async def serve_to_the_end(*, task_status: trio.TaskStatus[Running]) -> None:
+            await serve(config, media=media, task_status=task_status)
+            nursery.cancel_scope.cancel()
+
+        running: Running = await nursery.start(serve_to_the_end)
+        nursery.start_soon(_stop_at_signal, running, nursery.cancel_scope)
+        if config.development:
+            log.info(f"open {running.urls[0]}{PATH} in two browser tabs: that is a call")
+        # What lives now lives to the end: no collection needs to look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT)
 
 
 async def _stop_at_signal(running: Running, scope: trio.CancelScope) -> None:

@@ -24,14 +24,14 @@ async def contain(
     status = _Status(task_status)
     try:
         await async_fn(*args, task_status=status)
-    except BaseException as failure:
+    except BaseException as failure:  # noqa: ASYNC103 - what is no bug is raised, below
         bugs, rest = _sort(failure)
         if bugs is None or not status.called:
             raise
         log.error("crashed and was removed", what=what, exc_info=bugs)
         if rest is not None:
             # It crashed while it was being cancelled: the cancellation goes on.
-            raise rest from None
+            raise rest from None  # noqa: ASYNC104 - the Cancelled of the group, without the bugs
 
 
 def _sort(failure: BaseException) -> tuple[Exception | None, BaseException | None]:
