@@ -235,6 +235,44 @@ def test_what_is_missing_is_asked_for_where_nack_was_negotiated() -> None:
     assert nacks == [Nack(US, 50, (0xFFFF, 1))]
 
 
+def asked_in_vain(incoming: IncomingMedia) -> dict[str, list[tuple[int, bytes]]]:
+    """What is handed up in place of what never comes, by "mid/rid": its index and payload."""
+    for at in range(100):
+        incoming.take_rtcp(at * 0.02)
+    return {
+        f"{key.mid}/{key.rid}": [(each.index, each.payload) for each in batch]
+        for key, batch in incoming.take_stand_ins()
+    }
+
+
+WITHOUT_RTX: Final = attrs.evolve(CAMERA, formats={VP8: CAMERA.formats[VP8]})
+
+
+def test_padding_that_was_lost_is_made_up_for_where_it_takes_numbers_of_the_stream() -> None:
+    incoming = media(WITHOUT_RTX)
+    accept(incoming, packet(0xFFFE, 50), packet(1, 50))
+    assert asked_in_vain(incoming) == {"1/": [(0xFFFF, b""), (0x10000, b"")]}
+    assert asked_in_vain(incoming) == {}
+    assert accept(incoming, packet(0xFFFF, 50)) == {}
+    (statistics,) = incoming.statistics().values()
+    assert (statistics.lost, statistics.duplicates) == (2, 1)
+
+
+def test_what_is_repeated_late_needs_nothing_in_its_place() -> None:
+    incoming = media(WITHOUT_RTX)
+    accept(incoming, packet(5, 50), packet(8, 50))
+    incoming.take_rtcp(0.02)
+    assert accept(incoming, packet(6, 50)) == {"1/": [6]}
+    assert asked_in_vain(incoming) == {"1/": [(7, b"")]}
+
+
+def test_a_picture_or_a_sound_that_was_lost_is_not_made_up_for() -> None:
+    incoming = media()
+    accept(incoming, packet(5, 50, mid="1"), packet(8, 50))
+    accept(incoming, packet(5, 51, OPUS), packet(8, 51, OPUS))
+    assert asked_in_vain(incoming) == {}
+
+
 def test_a_report_tells_of_each_stream_that_was_heard() -> None:
     incoming = media()
     accept(incoming, packet(5, 50, mid="1"), packet(5, 51, OPUS))

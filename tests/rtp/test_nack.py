@@ -35,6 +35,19 @@ def test_a_missing_packet_is_asked_for_ever_more_slowly_and_then_given_up() -> N
     assert generator.given_up == 1
 
 
+def test_what_was_asked_for_in_vain_is_told_once() -> None:
+    generator = NackGenerator()
+    generator.missed(range(5, 7 + nack.MOST), now=0.0)
+    generator.take(0.02)
+    generator.arrived(8)
+    assert generator.take_unanswered() == []
+    asked(generator, rtt=0.1)
+    unanswered = generator.take_unanswered()
+    # The first two were too many from the beginning.
+    assert unanswered == [7, *range(9, 7 + nack.MOST)]
+    assert generator.take_unanswered() == []
+
+
 @pytest.mark.parametrize(("rtt", "pause"), [(0.0, 0.020), (3.0, 0.400)])
 def test_the_pause_has_bounds(rtt: float, pause: float) -> None:
     generator = NackGenerator()

@@ -28,7 +28,7 @@ import attrs
 
 from trio_sfu import ntp
 from trio_sfu.errors import WireError
-from trio_sfu.peer.media import ReceiveSection, StreamKey
+from trio_sfu.peer.media import VIDEO, ReceiveSection, StreamKey
 from trio_sfu.peer.reports import RECEIVER_INTERVAL, ReportSchedule
 from trio_sfu.rtp import extensions as uris
 from trio_sfu.rtp.arrival import IDLE_INTERVAL, ArrivalRecorder
@@ -148,6 +148,7 @@ class IncomingMedia:
         self._schedule = ReportSchedule(RECEIVER_INTERVAL)
         self._requests: dict[StreamKey, Pli | Fir] = {}
         self._requested = math.inf
+        self._stand_ins: list[tuple[StreamKey, list[RtpPacket]]] = []
 
     def configure(self, sections: Iterable[ReceiveSection]) -> None:
         """Take over what was negotiated; streams that still exist keep their state."""
@@ -356,11 +357,54 @@ class IncomingMedia:
             if nack and nack.deadline <= now and (lost := nack.take(now, self.rtt)):
                 numbers = tuple(index & 0xFFFF for index in lost)
                 due.append(Nack(self._ssrc, stream.ssrc, numbers))
+            if nack and (unanswered := nack.take_unanswered()):
+                self._stand_in(stream, unanswered, now)
         due += self._arrivals.take(now)
         due += self._requests.values()
         self._requests.clear()
         self._requested = math.inf
         return due
+
+    def _stand_in(self, stream: _Stream, unanswered: list[int], now: float) -> None:
+        """Empty packets for those that the peer could not repeat, if they can only be padding.
+
+        To find out what a path carries, libwebrtc sends repairs of nothing. Where RTX was
+        not negotiated (the native LiveKit SDKs do not offer it) there is no SSRC for
+        these, so they take numbers of the stream itself, and nobody keeps them: of one
+        that is lost a hole stays. A subscriber would ask for it, in vain, and one that gets
+        H.264 decodes nothing more, as a picture may be missing there, until it loses
+        patience after three seconds. So we fill the hole, with what was lost: nothing.
+
+        It could have been a picture if all requests or all their answers were lost too,
+        which takes a path that loses far more than anybody can use. Should the packet
+        come after all it is a duplicate, or two would go out under one number.
+        """
+        formats = stream.section.formats.values()
+        if stream.section.kind != VIDEO or any(
+            each.repairs == stream.payload_type for each in formats
+        ):
+            return
+        packets = []
+        for index in unanswered:
+            if stream.receive.forgo(index):
+                packet = RtpPacket(
+                    stream.payload_type,
+                    False,
+                    index & 0xFFFF,
+                    max(0, stream.receive.timestamp),
+                    stream.ssrc,
+                    {},
+                    b"",
+                )
+                packet.index, packet.arrival = index, now
+                packets.append(packet)
+        if packets:
+            self._stand_ins.append((stream.key, packets))
+
+    def take_stand_ins(self) -> list[tuple[StreamKey, list[RtpPacket]]]:
+        """Packets to be handed on in place of those that never will come, as from `accept`."""
+        stand_ins, self._stand_ins = self._stand_ins, []
+        return stand_ins
 
     def _reports(self, now: float) -> list[RtcpPacket]:
         blocks = tuple(

@@ -421,6 +421,7 @@ class PeerTransport:
         deadline, rtcp = incoming.deadline, []
         if deadline <= now or outgoing.deadline <= now:
             rtcp = [*incoming.take_rtcp(now), *outgoing.take_rtcp(now)]
+            self._media += incoming.take_stand_ins()
             deadline = incoming.deadline
         if self._sender is not None and self.ice.selected is not None:
             if repeats:

@@ -49,6 +49,7 @@ class NackGenerator:
         self.given_up = 0
         self.sent = 0
         """Requests made, repeats included."""
+        self._unanswered: list[int] = []
 
     @property
     def missing(self) -> int:
@@ -84,6 +85,7 @@ class NackGenerator:
             if request.tries == TRIES:
                 del self._requests[index]
                 self.given_up += 1
+                self._unanswered.append(index)
                 continue
             least, most = SPACING
             request.due = now + min(max(least, rtt * BACKOFF**request.tries), most)
@@ -91,4 +93,10 @@ class NackGenerator:
             asked.append(index)
         self.sent += len(asked)
         self.deadline = min((request.due for request in self._requests.values()), default=math.inf)
+        del self._unanswered[:-MOST]
         return asked
+
+    def take_unanswered(self) -> list[int]:
+        """Those given up because no request for them was answered, however often made."""
+        unanswered, self._unanswered = self._unanswered, []
+        return unanswered

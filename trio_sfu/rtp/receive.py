@@ -107,7 +107,8 @@ class ReceiveStream:
         self._last_report = 0
         self._reported_expected = 0
         self._reported_received = 0
-        self._timestamp = -1
+        self.timestamp = -1
+        """Of the newest packet that came of itself; -1 before the first."""
         self._transit = 0.0
         self._jitter = 0.0
 
@@ -133,9 +134,13 @@ class ReceiveStream:
             self._received += 1
             # Of a picture's many packets only the first says something about the
             # network's delay; the others waited in the sender's pacer. (As libwebrtc.)
-            if ahead > 0 and packet.timestamp != self._timestamp:
+            if ahead > 0 and packet.timestamp != self.timestamp:
                 self._measure(packet.timestamp, now)
         return True
+
+    def forgo(self, index: int) -> bool:
+        """Wait for *index* no more: should it come, it is a duplicate. False if it is here."""
+        return self._fill(index)
 
     def _jump(self, index: int, now: float) -> None:
         """A packet further ahead than the next: the first, or what follows a gap."""
@@ -164,10 +169,10 @@ class ReceiveStream:
     def _measure(self, timestamp: int, now: float) -> None:
         """Interarrival jitter (RFC 3550 section A.8)."""
         transit = now * self.clock_rate - timestamp
-        if self._timestamp >= 0:
+        if self.timestamp >= 0:
             away = (transit - self._transit + _WRAP // 2) % _WRAP - _WRAP // 2
             self._jitter += (abs(away) - self._jitter) / 16
-        self._transit, self._timestamp = transit, timestamp
+        self._transit, self.timestamp = transit, timestamp
 
     def hear(self, report: SenderReport, now: float) -> None:
         """Remember what the sender says of this stream's clock."""
