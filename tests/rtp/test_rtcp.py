@@ -133,3 +133,10 @@ def test_reports_are_values() -> None:
     report = ReceiverReport(1)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         report.ssrc = 2  # type: ignore[misc]  # that it is refused is the test
+
+
+def test_what_nobody_wants_to_read_is_left_as_it_is() -> None:
+    data = encode_compound([Bye((1,)), ReceiverReport(2, ())])
+    (left, read) = decode_compound(data, {(Bye.PACKET_TYPE, 1)})
+    assert left == Unknown(Bye.PACKET_TYPE, 1, b"\0\0\0\1")
+    assert read == ReceiverReport(2, ())

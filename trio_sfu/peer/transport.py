@@ -65,11 +65,17 @@ from trio_sfu.rtp.feedback import Remb
 from trio_sfu.rtp.packet import Outgoing, RtpPacket, parse
 from trio_sfu.rtp.rtcp import decode_compound
 from trio_sfu.rtp.srtp import SrtpProfile, SrtpReceiver, SrtpSender
+from trio_sfu.rtp.twcc import TransportFeedback
 from trio_sfu.sctp import datachannel as sctp
 
 MAX_EARLY: Final = 64
 """SRTP packets that may come before the handshake is done: the client's first keys
 arrive with its last flight, and its media may overtake that. More are not kept."""
+
+UNREAD: Final = frozenset({(TransportFeedback.PACKET_TYPE, TransportFeedback.FORMAT)})
+"""RTCP that nobody here reads yet. A subscriber of video tells twenty times a second when
+each packet came, which is the most costly thing that it says; it is negotiated from the
+start, and waits for an estimator that wants it."""
 
 _DTLS_ROLES: Final = {
     DtlsRole.CLIENT: HandshakeRole.CLIENT,
@@ -324,7 +330,7 @@ class PeerTransport:
             if plain is None:
                 continue
             try:
-                messages = decode_compound(plain)
+                messages = decode_compound(plain, UNREAD)
             except WireError:
                 self.drops["malformed RTCP"] += 1
                 continue
@@ -337,7 +343,7 @@ class PeerTransport:
                     self._events.append(KeyFrameWanted(mid))
                 case Remb(bitrate=bitrate):
                     self._events.append(BandwidthReported(bitrate))
-                case _:  # transport-wide feedback, for an estimator to come
+                case _:
                     pass
 
     def _follow_channels(self) -> None:

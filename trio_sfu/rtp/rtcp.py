@@ -13,7 +13,7 @@ classes here and in `feedback` and `twcc` are what follows the header: `PACKET_T
 and `count` (or `FORMAT`) say what stands in it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import ClassVar, Final, Self
 
 import attrs
@@ -336,10 +336,11 @@ _FEEDBACK: Final[Mapping[tuple[int, int], Callable[[Reader], RtcpPacket]]] = {
 }
 
 
-def decode_compound(data: bytes) -> list[RtcpPacket]:
+def decode_compound(data: bytes, unread: Collection[tuple[int, int]] = ()) -> list[RtcpPacket]:
     """What one (decrypted) datagram says; `WireError` if any of it is malformed.
 
-    Reduced size is allowed, that is, any packets in any order (RFC 5506).
+    Reduced size is allowed, that is, any packets in any order (RFC 5506). Those whose
+    type and format are in *unread* are left as they are, `Unknown`.
     """
     reader = Reader(data)
     packets: list[RtcpPacket] = []
@@ -350,7 +351,11 @@ def decode_compound(data: bytes) -> list[RtcpPacket]:
         body = reader.take(4 * words)
         if first & 0x20:
             body = _without_padding(body)
-        packets.append(_decode(packet_type, first & 0x1F, body))
+        count = first & 0x1F
+        if (packet_type, count) in unread:
+            packets.append(Unknown(packet_type, count, body))
+        else:
+            packets.append(_decode(packet_type, count, body))
     return packets
 
 
