@@ -507,6 +507,7 @@ async def run_participant(
     mine = certificate_ or certificate.generate(entropy, time.time())
     host = host or advertised(RtcConfig(), own_addresses())[0]
     address = urlsplit(url)
+    refusals: list[trio_websocket.ConnectionRejected] = []
     try:
         async with await open_stream(address) as stream, trio.open_nursery() as nursery:
             signalling = await connect(nursery, stream, address, token)
@@ -516,8 +517,11 @@ async def run_participant(
             participant = Participant(signalling, first.join, host, mine, entropy)
             await participant.run(task_status=task_status)
             nursery.cancel_scope.cancel()
-    except* trio_websocket.ConnectionRejected as rejected:
-        raise SignallingRefused(_first(rejected)) from None
+    except* trio_websocket.ConnectionRejected as group:
+        refusals.append(_first(group))
+    if refusals:
+        # Not above: Python 3.11.2, Debian 12's, makes a group of what leaves an `except*`.
+        raise SignallingRefused(refusals[0])
 
 
 def _first(
