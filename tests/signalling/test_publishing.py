@@ -276,6 +276,23 @@ async def test_another_track_in_the_same_section_is_another_track(house: House) 
     assert [each.sid for each in tracks] == [newest]
 
 
+async def test_a_track_that_is_offered_in_another_codec_is_told_of_and_heard_anew(
+    house: House,
+) -> None:
+    alice, bob = await house.enter("alice"), await audience(house)
+    sid = await alice.publish("video", "cid")
+    before = house.participant("bob").subscriptions[sid]
+    await bob.hear()
+    alice.sendings["cid"] = sending("video", "cid", mime="video/H264")
+    await alice.renegotiate()
+    ((track,),) = (await tracks_told(bob))[-1:]
+    assert (track.sid, track.mime_type) == (sid, "video/H264")
+    assert [codec.mime_type for codec in track.codecs] == ["video/H264"]
+    after = house.participant("bob").subscriptions[sid]
+    assert after is not before
+    assert after.track.info.mime == "video/H264"
+
+
 async def test_a_track_muted_before_its_media_is_published_muted(house: House) -> None:
     alice, bob = await house.enter("alice"), await audience(house)
     alice.announce("audio", "cid")

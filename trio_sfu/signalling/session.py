@@ -251,6 +251,11 @@ class Session:
         for mid, track in list(connection.tracks.items()):
             if mid not in flowing or self._replaced(track, flowing[mid].track_id):
                 self.room.unpublish(track)
+            elif _media_of(flowing[mid]) != track.info.mime:
+                # While it sets a codec, libwebrtc may offer the section once without: in the
+                # native SDKs' case that is a race. Who subscribed did so to the wrong codec.
+                self.room.unpublish(track)
+                self._publish_section(connection, flowing[mid], track.info)
             else:
                 track.reconfigure(negotiation.receive_section(flowing[mid]))
         news = self.announcements.assign(
@@ -281,7 +286,11 @@ class Session:
             mid=section.mid,
             mime=mime,
             codecs=tuple(
-                attrs.evolve(codec, mime=codec.mime or mime, mid=section.mid)
+                attrs.evolve(
+                    codec,
+                    mime=mime if codec.mime in ("", info.mime) else codec.mime,
+                    mid=section.mid,
+                )
                 for codec in info.codecs
             ),
         )
