@@ -1,9 +1,11 @@
 import pytest
+import trio
 
 from trio_sfu.core import Address, Datagram
 from trio_sfu.ice import stun
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.net.mailbox import Mailbox
+from trio_sfu.net.udp import UdpSocket
 
 OURS: Address = ("192.0.2.1", 7882)
 ALICE: Address = ("198.51.100.1", 40_000)
@@ -94,3 +96,27 @@ def test_what_is_nothing_is_counted(party: Party) -> None:
     party.send(ALICE, b"", b"\x00", b"\x01", b"\xff")
     assert party.heard == ([], [])
     assert party.endpoint.statistics().unknown == 4
+
+
+async def test_what_many_say_in_one_turn_leaves_together_and_nothing_stays_behind(
+    party: Party,
+) -> None:
+    with UdpSocket("127.0.0.1", 0) as sock, UdpSocket("127.0.0.1", 0) as sink:
+        endpoint = Endpoint([sock])
+
+        def say(mailbox: Mailbox[object], words: bytes) -> None:
+            endpoint.sender(mailbox)([Datagram(words, sink.address, sock.address)])
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(endpoint.run)
+            for mailbox, words in ((party.alice, b"from alice"), (party.bob, b"from bob")):
+                say(mailbox, words)
+            with trio.fail_after(5):
+                heard = [each.data for each in await sink.receive()]
+                while len(heard) < 2:
+                    heard += [each.data for each in await sink.receive()]
+            assert heard == [b"from alice", b"from bob"]
+            say(party.alice, b"the last words")
+            nursery.cancel_scope.cancel()
+        with trio.fail_after(5):
+            assert [each.data for each in await sink.receive()] == [b"the last words"]

@@ -18,7 +18,6 @@ from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.net.mailbox import Mailbox
 from trio_sfu.peer.events import AddressProved, Event, KeyFrameWanted, PeerState, StateChanged, Wish
 from trio_sfu.peer.transport import PeerTransport
-from trio_sfu.room.info import TrackKind
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
@@ -77,8 +76,7 @@ class PeerConnection:
 
     def ready(self, subscription: Subscription) -> None:
         """Something waits in *subscription*'s queue."""
-        audio = subscription.track.info.kind is TrackKind.AUDIO
-        (self._audio if audio else self._video)[subscription] = None
+        (self._audio if subscription.audio else self._video)[subscription] = None
         self.mailbox.ring()
 
     # --- what the driver asks of a core
@@ -120,9 +118,10 @@ class PeerConnection:
 
     def _speak(self, now: float) -> None:
         """Send what waits, audio first: it is small, and its delay is heard."""
-        audio, self._audio = self._audio, {}
-        video, self._video = self._video, {}
-        outgoing = [packet for each in (*audio, *video) for packet in each.take(now)]
+        waiting = [*self._audio, *self._video]
+        self._audio.clear()
+        self._video.clear()
+        outgoing = [packet for each in waiting for packet in each.take(now)]
         if outgoing:
             self.peer.send_media(outgoing, now)
 

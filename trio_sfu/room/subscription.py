@@ -43,9 +43,11 @@ class Subscription:
     forwarder: Forwarder | None = None
     """None until it is bound."""
     queue: SubscriberQueue[RtpPacket] = attrs.field(init=False)
+    audio: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.track.info.kind is TrackKind.AUDIO:
+        self.audio = self.track.info.kind is TrackKind.AUDIO
+        if self.audio:
             self.queue = SubscriberQueue(AUDIO_QUEUE, keep=AUDIO_QUEUE)
         else:
             self.queue = SubscriberQueue(VIDEO_QUEUE)
@@ -130,5 +132,6 @@ class Subscription:
             else:
                 layer, packets = item
                 outgoing += forwarder.forward(layer, packets)
-        self.want_key_frame(now)
+        if not self.audio:
+            self.want_key_frame(now)
         return outgoing
