@@ -15,7 +15,7 @@ NODE_MODULES: Final = HERE / "node_modules"
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 FIREFOX: Final = next(filter(None, map(shutil.which, ("firefox-esr", "firefox"))), None)
 LIMIT_SECONDS: Final = 90
-SHORT: Final = ("--seconds=3", "--size=320x240", "--rate=15", "--enough=0.9", "--patience=8")
+SHORT: Final = ("--seconds=3", "--size=320x240", "--rate=15", "--enough=0.8", "--patience=8")
 """Less to draw and to count than a script by itself asks for: tests share their machine."""
 
 
