@@ -142,7 +142,7 @@ def report(results: Mapping[str, Mapping[str, Any]], folder: Path, renew: bool) 
     inputs = {}
     for name, decoder in table.items():
         found = [path.read_bytes() for path in (folder / file_name(name)).glob("*")]
-        inputs[name] = [*decoder.seeds, *corpus.kept(name), *sorted(found, key=_by_size)]
+        inputs[name] = [*decoder.seeds, *corpus.kept(name), *sorted([b"", *found], key=_by_size)]
     print(f"trying {sum(map(len, inputs.values())):,} inputs again, to see what they reach")
     reached = measure(table, inputs, _regardless)
     if renew:
@@ -262,7 +262,7 @@ def fuzz(name: str, inputs: int, folder: Path) -> None:
     known = (*decoder.seeds, *corpus.kept(name), *corpus.failed(name))
     for number, data in enumerate(known):
         (seeds / f"{number}").write_bytes(data)
-    watch = Watch(name, inputs, decoder.refusals)
+    watch = Watch(name, inputs, decoder.refusals, corpus.REGRESSIONS)
     for data in known:  # what is made once, and kept, is made now
         with contextlib.suppress(Exception):
             decoder.decode(data)
@@ -294,18 +294,32 @@ def fuzz(name: str, inputs: int, folder: Path) -> None:
 class Watch:
     """Counts one decoder's inputs, and notes those for which it did what it may not."""
 
-    def __init__(self, name: str, inputs: int, refusals: tuple[type[Exception], ...]) -> None:
+    def __init__(
+        self,
+        name: str,
+        inputs: int,
+        refusals: tuple[type[Exception], ...],
+        failures: Path,
+        hang: float = HANG,
+    ) -> None:
+        """What failed is put into the folder *failures*."""
+        self._hang = hang
         self._name, self._wanted, self._refusals = name, inputs, refusals
+        self._failures = failures
         self._inputs = 0
         self._slowest = 0.0
         self._escapes: dict[str, dict[str, str]] = {}
         self._started = self._told = time.monotonic()
-        signal.signal(signal.SIGVTALRM, _hang)
+        signal.signal(signal.SIGPROF, _hang)
+
+    @property
+    def escapes(self) -> list[dict[str, str]]:
+        return list(self._escapes.values())
 
     @contextlib.contextmanager
     def input(self, data: bytes) -> Iterator[None]:
         before = resource.getrusage(resource.RUSAGE_SELF)
-        signal.setitimer(signal.ITIMER_VIRTUAL, HANG)
+        signal.setitimer(signal.ITIMER_PROF, self._hang)
         try:
             yield
         except self._refusals:
@@ -313,9 +327,9 @@ class Watch:
         except (Exception, Hang) as error:
             self._note(data, error)
         finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0.0)
+            signal.setitimer(signal.ITIMER_PROF, 0.0)
         after = resource.getrusage(resource.RUSAGE_SELF)
-        self._slowest = max(self._slowest, after.ru_utime - before.ru_utime)
+        self._slowest = max(self._slowest, _seconds(after) - _seconds(before))
         if (after.ru_maxrss - before.ru_maxrss) * 1024 > GROWTH:
             self._note(data, MemoryError("memory grew"))
         self._count()
@@ -331,14 +345,13 @@ class Watch:
                 inputs=self._inputs,
                 seconds=round(now - self._started, 2),
                 slowest=round(self._slowest, 3),
-                escapes=list(self._escapes.values()),
+                escapes=self.escapes,
             )
         if over:
             os._exit(0)
 
     def _note(self, data: bytes, error: BaseException) -> None:
         """The first input for each place at which something goes wrong."""
-        from tests.fuzz import corpus
         from tests.fuzz.decoder import folder as file_name
 
         where = traceback.extract_tb(error.__traceback__)
@@ -347,14 +360,18 @@ class Watch:
         what = f"{type(error).__name__} at {place}: {str(error)[:200]}"
         key = f"{type(error).__name__} {place}"
         if key not in self._escapes:
-            path = corpus.REGRESSIONS / file_name(self._name) / hashlib.sha1(data).hexdigest()[:16]
+            path = self._failures / file_name(self._name) / hashlib.sha1(data).hexdigest()[:16]
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
             self._escapes[key] = {"what": what, "file": str(path)}
 
 
+def _seconds(usage: resource.struct_rusage) -> float:
+    return usage.ru_utime + usage.ru_stime
+
+
 def _hang(*_: object) -> None:
-    raise Hang(f"more than {HANG} s")
+    raise Hang("too much processor time")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import hmac
 import zlib
 from typing import Final
 
+from trio_sfu.sctp.crc32c import crc32c
 from trio_sfu.sctp.packet import assemble
 
 KEY: Final = b"a password of the peer's"
@@ -48,3 +49,9 @@ def attribute(code: int, value: bytes) -> bytes:
 def sctp(tag: int, chunks: bytes) -> bytes:
     """An SCTP packet with whatever chunks, and its checksum."""
     return assemble(5000, 5000, tag, [chunks])
+
+
+def summed(packet: bytes) -> bytes:
+    """A whole SCTP packet, ports and all, with the checksum that it should have."""
+    checksum = crc32c(packet[:8] + bytes(4) + packet[12:])
+    return packet[:8] + checksum.to_bytes(4, "little") + packet[12:]

@@ -1,37 +1,27 @@
 """Descriptions, tokens, requests, settings: what is read as text, JSON or protobuf."""
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Final
 
 import jwt
 import trio
 import trio.testing
-from google.protobuf import json_format
-from livekit.protocol import models, rtc
 
-from tests.dtls.pair import SERVERS
-from tests.fuzz.decoder import Decoder, Script, words
+from tests.fuzz.decoder import Decoder, words
 from tests.sdp import captures, exchange
-from tests.sim import entropy
-from trio_sfu.api.conversation import decode_request
 from trio_sfu.api.http import FrontDoor, Request, Response, Route, text
 from trio_sfu.api.rtc import Gate, read_join
 from trio_sfu.api.tokens import Claims as TokenClaims
 from trio_sfu.api.tokens import InvalidToken, sign, verify
-from trio_sfu.config import ConfigError, RoomConfig
-from trio_sfu.errors import WireError
-from trio_sfu.net.endpoint import Endpoint
-from trio_sfu.room.data import LOSSY, RELIABLE
-from trio_sfu.room.grants import Grants, Kind
-from trio_sfu.room.node import Node, NodeConfig
-from trio_sfu.room.room import Room
+from trio_sfu.config import ConfigError
+from trio_sfu.room.grants import Grants
 from trio_sfu.sdp import attributes
+from trio_sfu.sdp.agreement import CLIENT, SERVER, Receiving, SectionPlan, Sending
+from trio_sfu.sdp.answer import answer
+from trio_sfu.sdp.attributes import Setup
 from trio_sfu.settings import load
-from trio_sfu.signalling import packets, translate
-from trio_sfu.signalling.join import ClientInfo, JoinRequest, Refused
-from trio_sfu.signalling.session import Session
+from trio_sfu.signalling.join import Refused
 
 # --- SDP
 
@@ -73,6 +63,56 @@ _ATTRIBUTE_SEEDS: Final = (
 )
 
 
+_HEAD: Final = b"v=0\r\no=- 1 1 IN IP4 0\r\ns=-\r\nt=0 0\r\n"
+_MEDIA: Final = b"m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
+_LIMITS: Final = (
+    # More of everything than may be.
+    _HEAD + _MEDIA * 257,
+    _HEAD + _MEDIA + b"a=rid:q send\r\n" * 33,
+    _HEAD + _MEDIA + b"".join(b"a=ssrc:%d cname:a\r\n" % ssrc for ssrc in range(65)),
+    _HEAD + _MEDIA + b"a=ssrc-group:SIM" + b" 1" * 65,
+    _HEAD + _MEDIA + b"a=sendonly\r\na=recvonly\r\n",
+    _HEAD + _MEDIA.replace(b"111", b"111 111"),
+    b"v=0\r\ns=-\r\n",
+)
+
+
+_SENT: Final = (
+    Sending("video", "PA_a|TR_b", "TR_b", "PA_a|TR_b", "video/H264", 1, 2),
+    Sending("audio", "PA_a|TR_c", "TR_c", "PA_a|TR_c", "audio/red", 3, fallbacks=("audio/opus",)),
+    Sending("video", "PA_a|TR_d", "TR_d", "PA_a|TR_d", "video/VP8", 4, rids=("q", "h")),
+)
+_RECEIVED: Final = (
+    None,
+    Receiving(red=True, dtx=True, stereo=True),
+    Receiving(prefer="video/vp9", only=True),
+    Receiving(prefer="audio/opus", only=True, stereo=False),
+)
+
+
+def answered(data: bytes) -> None:
+    """An offer, and in the byte before it what we want of each section."""
+    how = data[0] if data else 0
+    offer = exchange.parsed(data[1:])
+    plans = {}
+    for section in offer.sections if not how & 1 else ():
+        sending = next((each for each in _SENT if each.kind == section.kind), None)
+        if how & 32 and section.kind == "video":
+            sending = _SENT[2]
+        if section.mid:
+            plans[section.mid] = SectionPlan(_RECEIVED[how >> 1 & 3], None if how & 8 else sending)
+    agreement = answer(
+        offer,
+        captures.OURS,
+        captures.ORIGIN,
+        plans,
+        role=CLIENT if how & 16 else SERVER,
+        setup=Setup.ACTIVE if how & 16 else Setup.PASSIVE,
+        data=not how & 64,
+    )
+    assert exchange.parsed(str(agreement.description).encode()) == agreement.description
+
+
 def described(data: bytes) -> None:
     """A description, all that it says, and that nothing of it is lost."""
     description = exchange.parsed(data)
@@ -100,14 +140,11 @@ CLAIMS: Final = {
 }
 
 
-def token(said: str) -> None:
-    verify(said, {API_KEY: SECRET}, NOW)
-
-
-def claims(data: bytes) -> None:
-    """The same for whatever somebody signed who knows the secret."""
-    signed = jwt.PyJWS().encode(data, SECRET, algorithm="HS256")
-    token(signed)
+def token(data: bytes) -> None:
+    """A token; or, where a brace comes first, what one says, signed by who knows the secret."""
+    if data[:1] in (b"{", b"["):
+        data = jwt.PyJWS().encode(data, SECRET, algorithm="HS256").encode()
+    verify(data.decode("utf-8", "surrogateescape"), {API_KEY: SECRET}, NOW)
 
 
 def join(said: str) -> None:
@@ -203,166 +240,6 @@ def settings(said: str) -> None:
     load(said, "sfu.yaml", development=not said.startswith("#"))
 
 
-# --- signalling
-
-
-def request_of(data: bytes) -> rtc.SignalRequest:
-    """A client's message in binary; `WireError` stands for the end of the conversation."""
-    request = decode_request(data)
-    if request is None:
-        raise WireError("no request")
-    return request
-
-
-def request_in_json(said: str) -> rtc.SignalRequest:
-    request = decode_request(said)
-    if request is None:
-        raise WireError("no request")
-    return request
-
-
-def _session(node: Node, nursery: trio.Nursery, name: str, sources: bool) -> Session:
-    dice = entropy(1)
-    room = Room("RM_a", "kitchen", RoomConfig(), dice, nursery)
-    grants = Grants(room_join=True, room="kitchen", can_publish=sources)
-    join = JoinRequest(room="kitchen", identity=name, grants=grants, client=ClientInfo())
-    return Session(node, room, join, trio.current_time)
-
-
-async def _converse(data: bytes) -> None:
-    script = Script(data)
-    config = NodeConfig(
-        certificate=SERVERS,
-        candidates=("candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host",),
-        entropy=entropy(0),
-        wall=NOW,
-    )
-    async with trio.open_nursery() as nursery:
-        node = Node(config, Endpoint(()), nursery)
-        session = _session(node, nursery, "alice", sources=not script.byte() & 1)
-        session.begin()
-        while script:
-            pause = script.byte()
-            if pause & 0x80:
-                await trio.sleep(pause & 0x7F)
-            if session.deadline <= trio.current_time():
-                session.handle_timeout(trio.current_time())
-            length = script.u16()
-            request = decode_request(script.take(length))
-            if request is not None:
-                session.receive(request)
-            for connection in session.participant.connections.values():
-                for wish in connection.mailbox.take_wishes():
-                    connection.peer.grant(wish, trio.current_time())
-            for response in session.take_responses():
-                response.SerializeToString()
-        nursery.cancel_scope.cancel()
-
-
-def session(data: bytes) -> None:
-    """A client's requests, one after the other, to a session that is alone in its room."""
-    trio.run(_converse, data, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-_OFFER: Final = captures.text("chromium-156-offer")
-_REQUESTS: Final = (
-    rtc.SignalRequest(
-        add_track=rtc.AddTrackRequest(
-            cid="c",
-            type=models.TrackType.VIDEO,
-            source=models.TrackSource.CAMERA,
-            width=640,
-            height=480,
-            layers=[models.VideoLayer(quality=each, width=160 << each) for each in (0, 1, 2, 3)],
-            simulcast_codecs=[
-                rtc.SimulcastCodec(codec="vp8", cid="c"),
-                rtc.SimulcastCodec(codec="video/vp9", cid="d"),
-                rtc.SimulcastCodec(codec="", cid="e"),
-            ],
-        )
-    ),
-    rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="m", type=models.TrackType.AUDIO)),
-    rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="m", type=models.TrackType.DATA)),
-    rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=_OFFER, id=1)),
-    rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp="v=0", id=2)),
-    rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp="v=0", id=1)),
-    rtc.SignalRequest(
-        trickle=rtc.TrickleRequest(
-            candidateInit=json.dumps({"candidate": "candidate:1 1 udp 1 192.0.2.9 9 typ host"})
-        )
-    ),
-    rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="[")),
-    rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid="TR_x", muted=True)),
-    rtc.SignalRequest(
-        subscription=rtc.UpdateSubscription(
-            track_sids=["TR_x"],
-            subscribe=True,
-            participant_tracks=[models.ParticipantTracks(track_sids=["TR_y"])],
-        )
-    ),
-    rtc.SignalRequest(subscription=rtc.UpdateSubscription(track_sids=["TR_x"])),
-    rtc.SignalRequest(track_setting=rtc.UpdateTrackSettings(track_sids=["TR_x"], quality=2)),
-    rtc.SignalRequest(track_setting=rtc.UpdateTrackSettings(track_sids=["TR_x"], quality=3)),
-    rtc.SignalRequest(leave=rtc.LeaveRequest(reason=1)),
-    rtc.SignalRequest(leave=rtc.LeaveRequest()),
-    rtc.SignalRequest(leave=rtc.LeaveRequest(reason=99)),
-    rtc.SignalRequest(update_metadata=rtc.UpdateParticipantMetadata(metadata="{}")),
-    rtc.SignalRequest(ping=1),
-)
-
-
-def _script(*requests: rtc.SignalRequest) -> bytes:
-    found = b"\0"
-    for each in requests:
-        data = each.SerializeToString()
-        found += b"\x81" + len(data).to_bytes(2, "big") + data
-    return found
-
-
-async def _stamp(data: bytes) -> None:
-    script = Script(data)
-    how = script.byte()
-    async with trio.open_nursery() as nursery:
-        config = NodeConfig(certificate=SERVERS, candidates=(), entropy=entropy(0), wall=NOW)
-        node = Node(config, Endpoint(()), nursery)
-        dice = entropy(1)
-        room = Room("RM_a", "kitchen", RoomConfig(), dice, nursery)
-        grants = Grants(room_join=True, can_publish_data=not how & 1, hidden=bool(how & 2))
-        join = JoinRequest(
-            room="kitchen",
-            identity="alice",
-            grants=grants,
-            client=ClientInfo(),
-            kind=Kind.AGENT if how & 4 else Kind.STANDARD,
-        )
-        sender = Session(node, room, join, lambda: math.inf).participant
-        label = (RELIABLE, LOSSY, "other", RELIABLE)[how >> 3 & 3]
-        packets.stamp(sender, label, script.take(len(data)))
-
-
-def stamped(data: bytes) -> None:
-    """What somebody says on a data channel, on its way to others."""
-    trio.run(_stamp, data)
-
-
-_DATA: Final = (
-    b"\0"
-    + models.DataPacket(
-        destination_identities=["bob"],
-        user=models.UserPacket(payload=b"hi", topic="t", destination_sids=["PA_b"]),
-    ).SerializeToString(),
-    b"\0" + models.DataPacket(transcription=models.Transcription(track_id="t")).SerializeToString(),
-    b"\6" + models.DataPacket(transcription=models.Transcription(track_id="t")).SerializeToString(),
-    b"\0"
-    + models.DataPacket(
-        speaker=models.ActiveSpeakerUpdate(speakers=[models.SpeakerInfo()])
-    ).SerializeToString(),
-    b"\1",
-    b"\x10",
-    b"\0\xff",
-)
-
-
 TEXTS: Final[Mapping[str, Decoder]] = {
     "sdp attribute": Decoder(
         words(attribute),
@@ -380,7 +257,7 @@ TEXTS: Final[Mapping[str, Decoder]] = {
     ),
     "sdp": Decoder(
         described,
-        (*exchange.OFFERS, *exchange.ANSWERS),
+        (*exchange.OFFERS, *exchange.ANSWERS, *_LIMITS),
         (
             "sdp.lines:parse_lines",
             "sdp.lines:_parse_line",
@@ -393,40 +270,83 @@ TEXTS: Final[Mapping[str, Decoder]] = {
         share=0.5,
     ),
     "sdp offer": Decoder(
-        exchange.answered,
-        exchange.OFFERS,
+        answered,
+        (
+            *(bytes((how,)) + offer for how in (0, 1, 2, 4, 9) for offer in exchange.OFFERS),
+            *(bytes((how,)) + exchange.OFFERS[0] for how in (10, 12, 22, 36, 38, 64)),
+            *(
+                bytes((how,)) + exchange.OFFERS[1].replace(b"actpass", setup)
+                for how in (2, 48)
+                for setup in (b"active", b"passive")
+            ),
+            b"\2" + exchange.OFFERS[0].replace(b"a=rtcp-mux\r\n", b""),
+            b"\2" + exchange.OFFERS[0].replace(b"m=application", b"m=image"),
+            b"\4" + exchange.OFFERS[0].replace(b"VP9", b"VP0"),
+            b"\x0a" + exchange.OFFERS[1].replace(b"sendrecv", b"sendonly"),
+        ),
         ("sdp.answer", "sdp.formats:read_formats", "sdp.formats:parse_parameters"),
         share=0.2,
     ),
     "sdp answer": Decoder(
         exchange.accepted,
-        exchange.ANSWERS,
+        (
+            *exchange.ANSWERS,
+            *(
+                exchange.ANSWERS[0].replace(old, new)
+                for old, new in (
+                    (b"setup:active", b"setup:passive"),
+                    (b"setup:active", b"setup:actpass"),
+                    (b"setup:passive", b"setup:active"),
+                    (b"setup:passive", b"setup:actpass"),
+                    (b"m=video 9", b"m=video 0"),
+                    (b"m=application 9", b"m=application 0"),
+                    (b"a=mid:1", b"a=mid:9"),
+                    (b"m=audio", b"m=text"),
+                )
+            ),
+            exchange.ANSWERS[0][: exchange.ANSWERS[0].rindex(b"m=")],
+        ),
         ("sdp.offer:Offerer.accept", "sdp.offer:_check_matching", "sdp.offer:_settle"),
         share=0.2,
     ),
     "token": Decoder(
-        words(token),
-        (_TOKEN, jwt.encode(CLAIMS, SECRET * 2, algorithm="HS512").encode(), b"a.b.c"),
-        ("api.tokens:verify", "api.tokens:_issuer", "api.tokens:_not_a_token"),
-        refusals=(InvalidToken,),
-        share=0.5,
-    ),
-    "token's claims": Decoder(
-        claims,
+        token,
         (
+            _TOKEN,
+            _TOKEN[:-2] + b"AA",
+            jwt.encode(CLAIMS, SECRET * 2, algorithm="HS512").encode(),
+            jwt.encode({**CLAIMS, "iss": "nobody"}, SECRET, algorithm="HS256").encode(),
+            jwt.encode({"sub": "alice"}, SECRET, algorithm="HS256").encode(),
+            b"a.b.c",
+            b"a" * 70_000,
             json.dumps(CLAIMS).encode(),
             json.dumps({"iss": API_KEY, "exp": int(NOW) + 9, "jti": "bob"}).encode(),
+            *(
+                json.dumps({**CLAIMS, name: value}).encode()
+                for name, value in (
+                    ("iss", "nobody" * 20),
+                    ("iss", 7),
+                    ("exp", "tomorrow"),
+                    ("exp", None),
+                    ("exp", 1),
+                    ("nbf", int(NOW) + 600),
+                    ("video", []),
+                    ("video", None),
+                    ("video", {"roomJoin": "yes"}),
+                    ("video", {"canPublishSources": ["mic"]}),
+                    ("video", {"canPublishSources": "mic"}),
+                    ("roomConfig", 1),
+                    ("attributes", {"a": 1}),
+                    ("name", "\ud83d"),
+                    ("name", 7),
+                    ("kindDetails", "x"),
+                )
+            ),
+            b"[]",
         ),
-        (
-            "api.tokens",
-            "-api.tokens:sign",
-            "-api.tokens:_written",
-            "-api.tokens:verify",
-            "-api.tokens:_issuer",
-            "-api.tokens:_Hs256.__init__",
-        ),
+        ("api.tokens", "-api.tokens:sign", "-api.tokens:_written", "-api.tokens:_Hs256.__init__"),
         refusals=(InvalidToken,),
-        share=0.5,
+        share=1.0,
     ),
     "join parameters": Decoder(
         words(join, "replace"),  # as the front door reads a URL
@@ -434,6 +354,9 @@ TEXTS: Final[Mapping[str, Decoder]] = {
             b"auto_subscribe=1\nprotocol=17\nsdk=js\nattributes=eyJhIjoiYiJ9\nadaptive_stream=0",
             b"publish=screen\nsubscriber_allow_pause=1\ncapabilities=CAP_PACKET_TRAILER",
             b"strict=\nattributes=eyJ\nfixed=",
+            b"attributes=eyJhIjoxfQ",
+            b"attributes=eyJhIjoiXHVkODNkIn0",
+            b"strict=\nattributes=W10\nidentity=",
             b"mute=\npublish=a",
             b"stranger=",
             b"stranger=1",
@@ -493,10 +416,40 @@ TEXTS: Final[Mapping[str, Decoder]] = {
     "settings": Decoder(
         words(settings),
         (
-            b"port: 7880\nkeys: {a: b}\nrtc:\n  udp_port: 7882-7885\n  ips: {includes: [::/0]}",
+            b"port: 7880\nkeys: {a: b}\nrtc:\n  udp_port: 7882-7885\n  ips: {includes: ['::/0']}",
             b"#\nkeys: {a: b}\nlogging: {level: info, json: on}\nredis: {}\nbind_addresses: ['']",
             b"rtc: {node_ip: 192.0.2.1, use_external_ip: true, interfaces: {excludes: [eth0]}}",
             b"room: {auto_create: no, empty_timeout: 5}\nregion: x\ndevelopment: yes\nredis:",
+            *(
+                line.encode()
+                for line in (
+                    "port: []",
+                    "port: 65536",
+                    "rtc: {udp_port: 9-1}",
+                    "rtc: {udp_port: 1-}",
+                    "rtc: {node_ip: here}",
+                    "rtc: {ips: {excludes: [x]}}",
+                    "rtc: {ips: 1}",
+                    "rtc: {interfaces: {includes: eth0}}",
+                    "rtc: {interfaces: {includes: [[]]}}",
+                    "bind_addresses: [127.0.0.1]",
+                    "development: perhaps",
+                    "log_level: loud",
+                    "keys: []",
+                    "keys: {a: []}",
+                    "keys: {a: ''}",
+                    "region: {}",
+                    "region: a\nregion: b",
+                    "redis: 1\nrtc: {tcp_port: 1}",
+                    "unheard: ",
+                    "tcp_port: 7",
+                    "[",
+                    "\x00",
+                    "#",
+                    "#\nkeys: {a: b}\nlogging: {level: debug}",
+                    "development: true\nlog_level: WARN\nroom: {empty_timeout: 12345678901234}",
+                )
+            ),
             b"prot: 1",
             b"timeout: 1",
             b"- 1",
@@ -511,59 +464,4 @@ TEXTS: Final[Mapping[str, Decoder]] = {
         refusals=(ConfigError,),
         share=0.05,
     ),
-    "signal request": Decoder(
-        request_of,
-        tuple(each.SerializeToString() for each in _REQUESTS[:8]),
-        ("api.conversation:decode_request",),
-        share=0.5,
-    ),
-    "signal request in json": Decoder(
-        words(request_in_json),
-        tuple(json_format.MessageToJson(each, indent=None).encode() for each in _REQUESTS[6:12]),
-        ("api.conversation:decode_request",),
-        share=0.2,
-    ),
-    "candidate in json": Decoder(
-        words(translate.candidate_line),
-        (b'{"candidate": "candidate:1 1 udp 1 192.0.2.9 9 typ host", "sdpMid": "0"}', b"[]"),
-        ("signalling.translate:candidate_line",),
-        share=0.2,
-    ),
-    "signal session": Decoder(
-        session,
-        (
-            *tuple(map(_script, _REQUESTS)),
-            _script(*_REQUESTS[:2], *_REQUESTS[3:4], *_REQUESTS[5:8]),
-            b"\x01" + _script(_REQUESTS[0])[1:],
-        ),
-        (
-            *(
-                f"signalling.requests:{name}"
-                for name in (
-                    "offer",
-                    "answer",
-                    "trickle",
-                    "add_track",
-                    "leave",
-                    "track_setting",
-                    "update_metadata",
-                )
-            ),
-            "signalling.translate:source",
-            "signalling.translate:layers",
-            "signalling.translate:codecs",
-            "signalling.translate:track_settings",
-            "signalling.translate:candidate_line",
-            "signalling.publishing:make_info",
-            "signalling.publishing:_layer_mode",
-            "signalling.session:Session.receive",
-            "signalling.session:Session.announce",
-            "signalling.session:Session.change_settings",
-            "signalling.session:Session.add_candidate",
-            "signalling.session:Session.answer",
-        ),
-        refusals=(),
-        share=0.02,
-    ),
-    "data packet": Decoder(stamped, _DATA, ("signalling.packets:stamp",), refusals=(), share=0.05),
 }

@@ -1,0 +1,242 @@
+"""What a client says by signalling and on data channels: protobuf, and JSON within."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Final
+
+import trio
+import trio.testing
+from google.protobuf import json_format
+from livekit.protocol import models, rtc
+
+from tests.dtls.pair import SERVERS
+from tests.fuzz.decoder import Decoder, Script, words
+from tests.sdp import captures
+from tests.sim import entropy
+from trio_sfu.api.conversation import decode_request
+from trio_sfu.config import RoomConfig
+from trio_sfu.net.endpoint import Endpoint
+from trio_sfu.room.data import LOSSY, RELIABLE
+from trio_sfu.room.grants import Grants, Kind
+from trio_sfu.room.node import Node, NodeConfig
+from trio_sfu.room.room import Room
+from trio_sfu.signalling import packets, translate
+from trio_sfu.signalling.join import ClientInfo, JoinRequest
+from trio_sfu.signalling.session import Session
+
+NOW: Final = 1_790_000_000.0
+
+
+def request(data: bytes) -> None:
+    """A client's message, as protobuf or (with a brace before it) as protobuf's JSON."""
+    if data[:1] == b"{":
+        decode_request(data.decode("utf-8", "surrogateescape"))
+    else:
+        decode_request(data)
+
+
+def _session(node: Node, nursery: trio.Nursery, name: str, sources: bool) -> Session:
+    dice = entropy(1)
+    room = Room("RM_a", "kitchen", RoomConfig(), dice, nursery)
+    grants = Grants(room_join=True, room="kitchen", can_publish=sources)
+    join = JoinRequest(room="kitchen", identity=name, grants=grants, client=ClientInfo())
+    return Session(node, room, join, trio.current_time)
+
+
+async def _converse(data: bytes) -> None:
+    script = Script(data)
+    config = NodeConfig(
+        certificate=SERVERS,
+        candidates=("candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host",),
+        entropy=entropy(0),
+        wall=NOW,
+    )
+    async with trio.open_nursery() as nursery:
+        node = Node(config, Endpoint(()), nursery)
+        session = _session(node, nursery, "alice", sources=not script.byte() & 1)
+        session.begin()
+        while script:
+            pause = script.byte()
+            if pause & 0x80:
+                await trio.sleep(pause & 0x7F)
+            if session.deadline <= trio.current_time():
+                session.handle_timeout(trio.current_time())
+            length = script.u16()
+            message = decode_request(script.take(length))
+            if message is not None:
+                session.receive(message)
+            for connection in session.participant.connections.values():
+                for wish in connection.mailbox.take_wishes():
+                    connection.peer.grant(wish, trio.current_time())
+            for response in session.take_responses():
+                response.SerializeToString()
+        nursery.cancel_scope.cancel()
+
+
+def session(data: bytes) -> None:
+    """A client's requests, one after the other, to a session that is alone in its room."""
+    trio.run(_converse, data, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+_OFFER: Final = captures.text("chromium-156-offer")
+_REQUESTS: Final = (
+    rtc.SignalRequest(
+        add_track=rtc.AddTrackRequest(
+            cid="c",
+            type=models.TrackType.VIDEO,
+            source=models.TrackSource.CAMERA,
+            width=640,
+            height=480,
+            layers=[models.VideoLayer(quality=each, width=160 << each) for each in (0, 1, 2, 3)],
+            simulcast_codecs=[
+                rtc.SimulcastCodec(codec="vp8", cid="c"),
+                rtc.SimulcastCodec(codec="video/vp9", cid="d"),
+                rtc.SimulcastCodec(codec="", cid="e"),
+            ],
+        )
+    ),
+    rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="m", type=models.TrackType.AUDIO)),
+    rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="m", type=models.TrackType.DATA)),
+    rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=_OFFER, id=1)),
+    rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp="v=0", id=2)),
+    rtc.SignalRequest(answer=rtc.SessionDescription(type="answer", sdp="v=0", id=1)),
+    rtc.SignalRequest(
+        trickle=rtc.TrickleRequest(
+            candidateInit=json.dumps({"candidate": "candidate:1 1 udp 1 192.0.2.9 9 typ host"})
+        )
+    ),
+    rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="[")),
+    rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="{}", target=7)),
+    rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid="TR_x", muted=True)),
+    rtc.SignalRequest(
+        subscription=rtc.UpdateSubscription(
+            track_sids=["TR_x"],
+            subscribe=True,
+            participant_tracks=[models.ParticipantTracks(track_sids=["TR_y"])],
+        )
+    ),
+    rtc.SignalRequest(subscription=rtc.UpdateSubscription(track_sids=["TR_x"])),
+    rtc.SignalRequest(track_setting=rtc.UpdateTrackSettings(track_sids=["TR_x"], quality=2)),
+    rtc.SignalRequest(track_setting=rtc.UpdateTrackSettings(track_sids=["TR_x"], quality=3)),
+    rtc.SignalRequest(track_setting=rtc.UpdateTrackSettings(track_sids=["TR_" * 100])),
+    rtc.SignalRequest(
+        add_track=rtc.AddTrackRequest(cid="n", name="n" * 5000, type=models.TrackType.VIDEO)
+    ),
+    rtc.SignalRequest(leave=rtc.LeaveRequest(reason=1)),
+    rtc.SignalRequest(leave=rtc.LeaveRequest()),
+    rtc.SignalRequest(leave=rtc.LeaveRequest(reason=99)),
+    rtc.SignalRequest(update_metadata=rtc.UpdateParticipantMetadata(metadata="{}")),
+    rtc.SignalRequest(ping=1),
+)
+
+
+def _script(*requests: rtc.SignalRequest) -> bytes:
+    found = b"\0"
+    for each in requests:
+        data = each.SerializeToString()
+        found += b"\x81" + len(data).to_bytes(2, "big") + data
+    return found
+
+
+async def _stamp(data: bytes) -> None:
+    script = Script(data)
+    how = script.byte()
+    async with trio.open_nursery() as nursery:
+        config = NodeConfig(certificate=SERVERS, candidates=(), entropy=entropy(0), wall=NOW)
+        node = Node(config, Endpoint(()), nursery)
+        dice = entropy(1)
+        room = Room("RM_a", "kitchen", RoomConfig(), dice, nursery)
+        grants = Grants(room_join=True, can_publish_data=not how & 1, hidden=bool(how & 2))
+        join = JoinRequest(
+            room="kitchen",
+            identity="alice",
+            grants=grants,
+            client=ClientInfo(),
+            kind=Kind.AGENT if how & 4 else Kind.STANDARD,
+        )
+        sender = Session(node, room, join, lambda: math.inf).participant
+        label = (RELIABLE, LOSSY, "other", RELIABLE)[how >> 3 & 3]
+        packets.stamp(sender, label, script.take(len(data)))
+
+
+def stamped(data: bytes) -> None:
+    """What somebody says on a data channel, on its way to others."""
+    trio.run(_stamp, data)
+
+
+_DATA: Final = (
+    b"\0"
+    + models.DataPacket(
+        destination_identities=["bob"],
+        user=models.UserPacket(payload=b"hi", topic="t", destination_sids=["PA_b"]),
+    ).SerializeToString(),
+    b"\0" + models.DataPacket(transcription=models.Transcription(track_id="t")).SerializeToString(),
+    b"\6" + models.DataPacket(transcription=models.Transcription(track_id="t")).SerializeToString(),
+    b"\0"
+    + models.DataPacket(
+        speaker=models.ActiveSpeakerUpdate(speakers=[models.SpeakerInfo()])
+    ).SerializeToString(),
+    b"\1",
+    b"\x10",
+    b"\0\xff",
+)
+
+
+SIGNALLING: Final[Mapping[str, Decoder]] = {
+    "signal request": Decoder(
+        request,
+        (
+            *(each.SerializeToString() for each in _REQUESTS[:8]),
+            *(json_format.MessageToJson(each, indent=None).encode() for each in _REQUESTS[6:12]),
+            b"{" + b"[" * 200,
+            b"\xff",
+        ),
+        ("api.conversation:decode_request",),
+        share=0.5,
+    ),
+    "candidate in json": Decoder(
+        words(translate.candidate_line),
+        (b'{"candidate": "candidate:1 1 udp 1 192.0.2.9 9 typ host", "sdpMid": "0"}', b"[]"),
+        ("signalling.translate:candidate_line",),
+        share=0.2,
+    ),
+    "signal session": Decoder(
+        session,
+        (
+            *tuple(map(_script, _REQUESTS)),
+            _script(*_REQUESTS[:1] * 22),
+            _script(*_REQUESTS[:2], *_REQUESTS[3:4], *_REQUESTS[5:8]),
+            b"\x01" + _script(_REQUESTS[0])[1:],
+        ),
+        (
+            *(
+                f"signalling.requests:{name}"
+                for name in (
+                    "offer",
+                    "answer",
+                    "trickle",
+                    "add_track",
+                    "leave",
+                    "track_setting",
+                    "update_metadata",
+                )
+            ),
+            "signalling.translate:source",
+            "signalling.translate:layers",
+            "signalling.translate:codecs",
+            "signalling.translate:track_settings",
+            "signalling.translate:candidate_line",
+            "signalling.publishing:make_info",
+            "signalling.publishing:_layer_mode",
+            "signalling.session:Session.receive",
+            "signalling.session:Session.announce",
+            "signalling.session:Session.change_settings",
+            "signalling.session:Session.add_candidate",
+            "signalling.session:Session.answer",
+        ),
+        refusals=(),
+        share=0.02,
+    ),
+    "data packet": Decoder(stamped, _DATA, ("signalling.packets:stamp",), refusals=(), share=0.05),
+}
