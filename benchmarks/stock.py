@@ -24,7 +24,8 @@ import trio
 from benchmarks.participants import token
 from benchmarks.processes import REPOSITORY, Server, server, usage
 from trio_sfu.client.media import Recording, read_ivf, vp8_payloads
-from trio_sfu.client.participant import LocalTrack, run_participant
+from trio_sfu.client.participant import run_participant
+from trio_sfu.client.tracks import LocalTrack
 from trio_sfu.config import RtcConfig
 from trio_sfu.net.addresses import advertised, own_addresses
 

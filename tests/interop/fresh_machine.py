@@ -88,8 +88,8 @@ class Machine:
             self.clone = self._root / "root" / "clone"
             self._passed_on = [f"{name}={os.environ[name]}" for name in PROXIES & os.environ.keys()]
             if authority is not None:
-                shutil.copy(authority, self._root / "root" / "authority.pem")
-                self._passed_on += [f"{name}=/root/authority.pem" for name in TRUST]
+                shutil.copy(authority, self._root / "etc" / "authority.pem")
+                self._passed_on += [f"{name}=/etc/authority.pem" for name in TRUST]
         subprocess.run(["git", "clone", "--quiet", REPOSITORY, self.clone], check=True)
 
     def lines(self) -> list[str]:

@@ -5,8 +5,8 @@ import trio
 
 from tests.signalling.house import House
 from trio_sfu.client.media import SILENCE, synthetic_vp8, vp8_payloads
-from trio_sfu.client.participant import LocalTrack
 from trio_sfu.client.participant import Participant as Client
+from trio_sfu.client.tracks import LocalTrack
 from trio_sfu.core import Datagram
 
 pytestmark = pytest.mark.virtual_time

@@ -27,13 +27,8 @@ import attrs
 import trio
 
 from trio_sfu.client.media import synthetic_vp8, vp8_payloads
-from trio_sfu.client.participant import (
-    LocalTrack,
-    Participant,
-    RemoteTrack,
-    TrackSubscribed,
-    run_participant,
-)
+from trio_sfu.client.participant import Participant, TrackSubscribed, run_participant
+from trio_sfu.client.tracks import LocalTrack, RemoteTrack
 from trio_sfu.dtls import certificate
 
 STAMP: Final = struct.Struct("!Bd")

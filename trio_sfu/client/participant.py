@@ -11,7 +11,6 @@ proves is that they agree with each other, so every claim is also tested with pe
 that we did not write. What happens comes out of `events`.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from trio_sfu.client.signalling import (
     connect,
     open_stream,
 )
+from trio_sfu.client.tracks import LocalTrack, RemoteTrack
 from trio_sfu.config import RtcConfig
 from trio_sfu.core import Entropy
 from trio_sfu.dtls import certificate
@@ -47,13 +47,12 @@ from trio_sfu.peer.events import (
     KeyFrameWanted,
     OpenChannel,
     PeerState,
-    RequestKeyFrame,
     SendData,
     SetRemote,
     StateChanged,
 )
 from trio_sfu.peer.media import StreamKey
-from trio_sfu.rtp.packet import Outgoing, RtpPacket
+from trio_sfu.rtp.packet import RtpPacket
 from trio_sfu.sdp.agreement import CLIENT, AgreedSection, Sending
 from trio_sfu.sdp.answer import answer
 from trio_sfu.sdp.attributes import Setup
@@ -63,9 +62,6 @@ from trio_sfu.signalling import negotiation
 
 EVENTS: Final = 10_000
 """Events that wait for somebody who does not listen; more are dropped, and counted."""
-
-PACKETS: Final = 500
-"""Lists of packets that wait in a remote track."""
 
 RELIABLE: Final = "_reliable"
 LOSSY: Final = "_lossy"
@@ -78,85 +74,6 @@ class RequestRefused(Exception):  # noqa: N818 - an answer, and read as one
         self.response = response
         reason = rtc.RequestResponse.Reason.Name(response.reason)
         super().__init__(f"{reason}: {response.message}")
-
-
-class LocalTrack:
-    """What we publish: give it payloads, it makes packets."""
-
-    def __init__(self, connection: ClientConnection, sid: str, section: AgreedSection) -> None:
-        sending = section.sending
-        assert sending is not None, "agreed on by the server"
-        assert sending.ssrc is not None, "declared in our offer"
-        self.sid = sid
-        self.mid = section.mid
-        self.ssrc = sending.ssrc
-        self.payload_type = next(
-            number for number, each in section.formats.items() if each.mime == sending.mime
-        )
-        self.key_frame_wanted = trio.Event()
-        """Set when somebody needs a key frame; replace it once one is sent."""
-        self.packets = 0
-        self._connection = connection
-        self._sequence = 1
-
-    def send(self, payloads: list[bytes], timestamp: int) -> None:
-        """One frame: its payloads, in order, and its RTP timestamp. Never waits."""
-        outgoing: list[Outgoing] = []
-        for number, payload in enumerate(payloads, 1):
-            marker = number == len(payloads)
-            sequence, ticks = self._sequence & 0xFFFF, timestamp & 0xFFFF_FFFF
-            packet = RtpPacket(self.payload_type, marker, sequence, ticks, self.ssrc, {}, payload)
-            outgoing.append(Outgoing(packet, sequence, ticks, self.ssrc, self.payload_type, marker))
-            self._sequence += 1
-        self.packets += len(payloads)
-        self._connection.send(outgoing)
-
-
-@attrs.define(eq=False)
-class RemoteTrack:
-    """What somebody else publishes and we hear."""
-
-    sid: str
-    participant_sid: str
-    kind: str
-    stream: StreamKey
-    received: int = 0
-    """Packets, repeats not counted twice."""
-    bytes: int = 0
-    """Of payload."""
-    dropped: int = 0
-    """Packets that nobody took in time."""
-    _connection: ClientConnection = attrs.field(kw_only=True)
-    _in: trio.MemorySendChannel[list[RtpPacket]] = attrs.field(init=False)
-    _out: trio.MemoryReceiveChannel[list[RtpPacket]] = attrs.field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._in, self._out = trio.open_memory_channel(PACKETS)
-
-    async def receive(self) -> list[RtpPacket]:
-        """The next packets, in the order in which they came."""
-        return await self._out.receive()
-
-    def take_packets(self) -> list[RtpPacket]:
-        """All that has come and was not received yet; never waits."""
-        taken: list[RtpPacket] = []
-        with contextlib.suppress(trio.WouldBlock):
-            while True:
-                taken += self._out.receive_nowait()
-        return taken
-
-    def request_key_frame(self) -> None:
-        self._connection.mailbox.wish(RequestKeyFrame(self.stream))
-
-    def hear(self, packets: list[RtpPacket]) -> None:
-        """From the connection's task."""
-        self.received += len(packets)
-        for packet in packets:
-            self.bytes += len(packet.payload)
-        try:
-            self._in.send_nowait(packets)
-        except trio.WouldBlock:
-            self.dropped += len(packets)
 
 
 @attrs.frozen
