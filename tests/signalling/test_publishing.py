@@ -9,7 +9,7 @@ from tests.signalling.house import Caller, House, kinds, sending
 from tests.sim import entropy
 from trio_sfu.room.grants import Source
 from trio_sfu.room.info import TrackKind
-from trio_sfu.signalling.publishing import (
+from trio_sfu.signalling.announcements import (
     MAX_PENDING,
     MAX_TEXT,
     MAX_TRACKS,

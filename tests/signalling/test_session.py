@@ -7,7 +7,8 @@ from trio_sfu.config import RoomConfig
 from trio_sfu.room.grants import Kind, Source
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.signalling.join import Refused
-from trio_sfu.signalling.session import JOIN_DEADLINE, MAX_RESPONSES, MAX_SETTINGS
+from trio_sfu.signalling.session import JOIN_DEADLINE, MAX_RESPONSES
+from trio_sfu.signalling.subscribing import MAX_SETTINGS
 
 pytestmark = pytest.mark.virtual_time
 

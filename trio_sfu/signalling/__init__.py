@@ -8,8 +8,9 @@ between them, and the memory of what its client has been told.
 a pair of channels, and need not know where the room is. `serve` lets the participant
 in and runs the session in the room's nursery until either side ends. `session` itself
 waits for nothing: requests in, responses out, a deadline. `requests` is the table of
-what may be asked. `publishing` joins announcements to sections, `negotiation` decides
-when to offer, `updates` whom to tell of when, `packets` stamps data with their sender.
+what may be asked. `publishing` makes tracks of what was announced (`announcements`)
+and offered, `subscribing` sections of what is to be heard; `negotiation` decides when
+to offer, `updates` whom to tell of when, `packets` stamps data with their sender.
 `translate` has protobuf on one side and the room's values on the other.
 
 **Where it is hard.** Order. A client must know a participant before the offer that

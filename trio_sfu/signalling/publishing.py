@@ -1,166 +1,159 @@
-"""From an announcement and an m= section to a published track.
+"""What a client publishes: from its announcements and offers to the room's tracks.
 
-A client announces a track (AddTrack, with a client id of its own), hears its SID,
-and offers a section that carries it; in either order, for it need not wait. The
-two are joined by the section's msid track id: Chromium's and libwebrtc's is the
-announced cid, Firefox's is not, and then the first announcement of that kind that
-waits is meant (wire guide: "Matching media to AddTrack").
+An offer is read twice. `plan` says what the answer wants of each section in which the
+client sends; `settle` takes what was agreed, publishes what a section carries for the
+first time and unpublishes what none carries any more. Either may be there first, the
+announcement or its media, so an announcement settles the last offer once more.
 """
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Sequence
 
 import attrs
 from livekit.protocol import rtc
 
 from trio_sfu.core import Entropy
-from trio_sfu.room import ids
-from trio_sfu.room.grants import Source
+from trio_sfu.room.connection import PeerConnection
 from trio_sfu.room.info import TrackInfo, TrackKind
-from trio_sfu.signalling import translate
-
-MAX_PENDING: Final = 20
-"""Announcements of one client that wait for media; LiveKit's number."""
-
-MAX_TRACKS: Final = 128
-"""Tracks of one client, announced or published. Everybody is told of each of them."""
-
-MAX_TEXT: Final = 1_024
-"""Characters of a name that a client gives to something; everybody is told it."""
-
-_SOURCE_LETTER: Final = {
-    Source.UNKNOWN: "",
-    Source.CAMERA: "C",
-    Source.MICROPHONE: "M",
-    Source.SCREEN_SHARE: "S",
-    Source.SCREEN_SHARE_AUDIO: "s",
-}
-_STREAMS: Final = {
-    Source.UNKNOWN: "unknown",
-    Source.CAMERA: "camera",
-    Source.MICROPHONE: "camera",
-    Source.SCREEN_SHARE: "screen",
-    Source.SCREEN_SHARE_AUDIO: "screen",
-}
-
-_MULTIPLE_LAYERS: Final = 2
-"""LiveKit's VideoLayer.Mode MULTIPLE_SPATIAL_LAYERS_PER_STREAM: SVC."""
+from trio_sfu.room.participant import Participant
+from trio_sfu.room.room import Room
+from trio_sfu.room.track import PublishedTrack
+from trio_sfu.sdp.agreement import KINDS, AgreedSection, Receiving, SectionPlan
+from trio_sfu.sdp.formats import RED, RTX
+from trio_sfu.sdp.session import MediaSection
+from trio_sfu.signalling import negotiation, translate
+from trio_sfu.signalling.announcements import Announcements, Section
+from trio_sfu.signalling.join import ClientInfo
 
 
-@attrs.frozen
-class Section:
-    """An m= section in which a client sends, as far as it tells which track it carries."""
+class Publishing:
+    """One client's announcements, and the tracks that come of them."""
 
-    mid: str
-    kind: TrackKind
-    track_id: str
-    """Of its msid; "" where it has none."""
+    def __init__(
+        self,
+        room: Room,
+        participant: Participant,
+        client: ClientInfo,
+        respond: Callable[[rtc.SignalResponse], None],
+        entropy: Entropy,
+    ) -> None:
+        self.announcements = Announcements()
+        self._room = room
+        self._participant = participant
+        self._client = client
+        self._respond = respond
+        self._entropy = entropy
+        self._agreed: Sequence[AgreedSection] = ()
+        """The sections of the client's last offer."""
+
+    def announce(self, request: rtc.AddTrackRequest, kind: TrackKind) -> None:
+        info = self.announcements.add(request, kind, self._entropy)
+        self._respond(
+            rtc.SignalResponse(
+                track_published=rtc.TrackPublishedResponse(
+                    cid=request.cid, track=translate.track_info(info)
+                )
+            )
+        )
+        self.settle(self._agreed)  # its media may have come first
+
+    def plan(self, sections: Sequence[MediaSection]) -> dict[str, SectionPlan]:
+        """What the answer wants of the sections in which the client sends."""
+        sending = [
+            Section(
+                each.mid,
+                TrackKind(each.kind),
+                each.msids[0].track_id if each.msids else "",
+            )
+            for each in sections
+            if each.mid and each.kind in KINDS and each.direction.sends and not each.rejected
+        ]
+        tracks = self._participant.uplink.tracks
+        kept = {
+            each.mid: tracks[each.mid].info
+            for each in sending
+            if each.mid in tracks and not self._replaced(tracks[each.mid], each.track_id)
+        }
+        found = self.announcements.assign(each for each in sending if each.mid not in kept)
+        return {mid: self._section_plan(info) for mid, info in (kept | found).items()}
+
+    def _section_plan(self, info: TrackInfo) -> SectionPlan:
+        codec = info.codecs[0].mime if info.codecs and info.codecs[0].mime else None
+        audio = info.kind is TrackKind.AUDIO
+        return SectionPlan(
+            receive=Receiving(
+                prefer=codec,
+                only=not audio and _picks_its_own_codec(self._client),
+                dtx=not info.disable_dtx if audio else None,
+                stereo=info.stereo if audio else None,
+            )
+        )
+
+    def settle(self, sections: Sequence[AgreedSection]) -> None:
+        """Publish what the sections carry for the first time, unpublish what they do no more."""
+        self._agreed = sections
+        connection = self._participant.uplink
+        flowing = {each.mid: each for each in sections if each.direction.receives}
+        for mid, track in list(connection.tracks.items()):
+            if mid not in flowing or self._replaced(track, flowing[mid].track_id):
+                self._room.unpublish(track)
+            elif _media_of(flowing[mid]) != track.info.mime:
+                # While it sets a codec, libwebrtc may offer the section once without: in the
+                # native SDKs' case that is a race. Who subscribed did so to the wrong codec.
+                self._room.unpublish(track)
+                self._publish_section(connection, flowing[mid], track.info)
+            else:
+                track.reconfigure(negotiation.receive_section(flowing[mid]))
+        news = self.announcements.assign(
+            Section(mid, TrackKind(each.kind), each.track_id)
+            for mid, each in flowing.items()
+            if mid not in connection.tracks
+        )
+        for mid, info in news.items():
+            self.announcements.take(info.sid)
+            # Asked when it was announced; a right may have been taken since.
+            if self._participant.who.grants.may_publish(info.source):
+                self._publish_section(connection, flowing[mid], info)
+
+    def _replaced(self, track: PublishedTrack, track_id: str) -> bool:
+        """Whether the client uses *track*'s section for another, announced track now."""
+        return track_id not in ("", track.client_id) and (
+            self.announcements.find(track_id) is not None
+        )
+
+    def _publish_section(
+        self, connection: PeerConnection, section: AgreedSection, info: TrackInfo
+    ) -> None:
+        mime = _media_of(section)
+        if mime is None:
+            return
+        info = attrs.evolve(
+            info,
+            mid=section.mid,
+            mime=mime,
+            codecs=tuple(
+                attrs.evolve(
+                    codec,
+                    mime=mime if codec.mime in ("", info.mime) else codec.mime,
+                    mid=section.mid,
+                )
+                for codec in info.codecs
+            ),
+        )
+        media = negotiation.receive_section(section)
+        self._room.publish(
+            PublishedTrack(info, self._participant, connection, media, section.track_id)
+        )
 
 
-@attrs.frozen
-class Pending:
-    """An announced track whose media has not come yet."""
+def _media_of(section: AgreedSection) -> str | None:
+    """The codec in which the client sends: the first that is one by itself.
 
-    cid: str
-    info: TrackInfo
-
-    @property
-    def cids(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.cid, *(codec.cid for codec in self.info.codecs))))
+    RTX and RED carry others; None where a hostile offer has nothing to be carried.
+    """
+    mimes = (each.mime for each in section.formats.values())
+    return next((mime for mime in mimes if mime not in (RTX, RED)), None)
 
 
-class Announcements:
-    """The tracks that one client has announced, in the order in which it did."""
-
-    def __init__(self) -> None:
-        self._pending: list[Pending] = []
-
-    def __len__(self) -> int:
-        return len(self._pending)
-
-    def add(self, request: rtc.AddTrackRequest, kind: TrackKind, entropy: Entropy) -> TrackInfo:
-        """Give the announced track its SID. The caller has looked at limits and rights."""
-        info = make_info(request, kind, entropy)
-        self._pending.append(Pending(request.cid, info))
-        return info
-
-    def find(self, cid: str) -> TrackInfo | None:
-        return next((each.info for each in self._pending if cid in each.cids), None)
-
-    def mute(self, sid: str, *, muted: bool) -> bool:
-        """Whether a pending track of that SID was there to be (un)muted."""
-        for index, each in enumerate(self._pending):
-            if each.info.sid == sid:
-                info = attrs.evolve(each.info, muted=muted)
-                self._pending[index] = attrs.evolve(each, info=info)
-                return True
-        return False
-
-    def assign(self, sections: Iterable[Section]) -> dict[str, TrackInfo]:
-        """Which announced track each of *sections* carries, by mid.
-
-        Who names its track gets that one; the others get what is left of their kind, in
-        order. A section that is left over carries nothing that we know of, yet.
-        """
-        sections = list(sections)
-        left = list(self._pending)
-        found: dict[str, TrackInfo] = {}
-        for named in (True, False):
-            for section in sections:
-                if section.mid in found:
-                    continue
-                for each in left:
-                    if each.info.kind is section.kind and (
-                        not named or section.track_id in each.cids
-                    ):
-                        found[section.mid] = each.info
-                        left.remove(each)
-                        break
-        return found
-
-    def take(self, sid: str) -> None:
-        """The media of *sid* came: it is pending no more."""
-        self._pending = [each for each in self._pending if each.info.sid != sid]
-
-
-def too_long(request: rtc.AddTrackRequest) -> bool:
-    """Whether it gives something a name that nobody wants to be told."""
-    texts = [request.cid, request.name, request.stream]
-    for each in request.simulcast_codecs:
-        texts += each.codec, each.cid
-    return any(len(text) > MAX_TEXT for text in texts)
-
-
-def make_info(request: rtc.AddTrackRequest, kind: TrackKind, entropy: Entropy) -> TrackInfo:
-    """What others will see of the announced track, as far as it is known before its media."""
-    source = translate.source(request.source)
-    codecs = tuple(
-        attrs.evolve(codec, layer_mode=codec.layer_mode or _layer_mode(codec.mime))
-        for codec in translate.codecs(request, kind)
-    )
-    layers = translate.layers(request.layers) or codecs[0].layers
-    letter = "A" if kind is TrackKind.AUDIO else "V"
-    return TrackInfo(
-        sid=ids.make_sid(ids.TRACK + letter + _SOURCE_LETTER[source], entropy),
-        kind=kind,
-        source=source,
-        name=request.name,
-        muted=request.muted,
-        width=request.width,
-        height=request.height,
-        simulcast=len(layers) > 1 and codecs[0].layer_mode != _MULTIPLE_LAYERS,
-        layers=layers,
-        codecs=codecs,
-        stream=request.stream or _STREAMS[source],
-        encryption=request.encryption,
-        disable_dtx=request.disable_dtx,
-        stereo=request.stereo,
-        disable_red=request.disable_red,
-        audio_features=tuple(request.audio_features[: translate.MAX_LIST]),
-        backup_codec_policy=request.backup_codec_policy,
-    )
-
-
-def _layer_mode(mime: str) -> int:
-    """VP9 and AV1 are sent as SVC unless the client says otherwise."""
-    return _MULTIPLE_LAYERS if mime.lower() in ("video/vp9", "video/av1") else 1
+def _picks_its_own_codec(client: ClientInfo) -> bool:
+    """Firefox on Linux and Android takes another codec than the first of an answer."""
+    return client.browser.lower() == "firefox" and client.os.lower() in ("linux", "android")

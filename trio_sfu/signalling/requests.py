@@ -15,7 +15,7 @@ from trio_sfu.errors import WireError
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
 from trio_sfu.signalling import translate
-from trio_sfu.signalling.publishing import MAX_PENDING, MAX_TRACKS, too_long
+from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
 
 if TYPE_CHECKING:
     from trio_sfu.signalling.session import Session
@@ -80,7 +80,7 @@ def add_track(session: "Session", message: rtc.AddTrackRequest) -> None:
     """The client is about to publish a track."""
     kind = _KINDS.get(message.type)
     grants = session.participant.who.grants
-    waiting = len(session.announcements)
+    waiting = len(session.publishing.announcements)
     if not grants.may_publish(translate.source(message.source)):
         session.refuse(Reason.NOT_ALLOWED, "does not have permission to publish", add_track=message)
     elif kind is None:
@@ -92,7 +92,7 @@ def add_track(session: "Session", message: rtc.AddTrackRequest) -> None:
     elif too_long(message):
         session.refuse(Reason.LIMIT_EXCEEDED, "a name is too long", add_track=message)
     elif not message.sid:  # with one it is a second codec for a track: not taken yet
-        session.announce(message, kind)
+        session.publishing.announce(message, kind)
 
 
 def mute(session: "Session", message: rtc.MuteTrackRequest) -> None:
@@ -101,7 +101,7 @@ def mute(session: "Session", message: rtc.MuteTrackRequest) -> None:
     if track is not None:
         if track.info.muted != message.muted:
             session.room.mute(track, muted=message.muted)
-    elif not session.announcements.mute(message.sid, muted=message.muted):
+    elif not session.publishing.announcements.mute(message.sid, muted=message.muted):
         session.refuse(Reason.NOT_FOUND, "track not found", mute=message)
 
 
@@ -114,9 +114,9 @@ def subscription(session: "Session", message: rtc.UpdateSubscription) -> None:
         track = session.room.find_track(sid)
         if not message.subscribe:
             if track is not None:
-                session.unsubscribe(track)
+                session.subscribing.unsubscribe(track)
         elif track is not None:
-            session.subscribe(track)
+            session.subscribing.subscribe(track)
         else:
             session.respond(
                 rtc.SignalResponse(
@@ -131,7 +131,7 @@ def track_setting(session: "Session", message: rtc.UpdateTrackSettings) -> None:
     """The client shows some tracks in another size, or not at all."""
     settings = translate.track_settings(message)
     for sid in message.track_sids[:MAX_SIDS]:
-        session.change_settings(sid, settings)
+        session.subscribing.change_settings(sid, settings)
 
 
 def leave(session: "Session", message: rtc.LeaveRequest) -> None:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import attrs
 import structlog
 from google.protobuf.message import Message
 from livekit.protocol import models, rtc
@@ -17,20 +16,19 @@ from livekit.protocol import models, rtc
 from trio_sfu.peer.events import AddCandidate, OpenChannel
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE, deliver
-from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo, TrackKind, TrackSettings
+from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.node import Node
 from trio_sfu.room.participant import Identity, Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
-from trio_sfu.sdp.agreement import KINDS, AgreedSection, Receiving, SectionPlan, Sending
 from trio_sfu.sdp.attributes import Fingerprint
-from trio_sfu.sdp.formats import RED, RTX
-from trio_sfu.sdp.session import MediaSection, Transport
+from trio_sfu.sdp.session import Transport
 from trio_sfu.signalling import negotiation, packets, translate
-from trio_sfu.signalling.join import ClientInfo, JoinRequest
-from trio_sfu.signalling.publishing import Announcements, Section
+from trio_sfu.signalling.join import JoinRequest
+from trio_sfu.signalling.publishing import Publishing
 from trio_sfu.signalling.requests import REQUESTS
+from trio_sfu.signalling.subscribing import Subscribing
 from trio_sfu.signalling.updates import Updates
 
 log = structlog.get_logger(__name__)
@@ -50,11 +48,6 @@ PUBLISH_CODECS: Final = (
 )
 """What a client may publish. VP8 first, video before audio: Flutter 2.4.2 needs it so."""
 
-MAX_SETTINGS: Final = 1_000
-"""Tracks whose settings are remembered before they are subscribed to."""
-MAX_SID: Final = 64
-"""Characters of a SID that is remembered; ours have twenty."""
-
 MAX_RESPONSES: Final = 1_000
 """Responses that nobody has taken. A client that does not hear what it is told has
 another idea of the call than we have, so it must begin anew."""
@@ -71,7 +64,6 @@ class Session:
         """*clock* is Trio's, or a test's."""
         self.node = node
         self.room = room
-        self.announcements = Announcements()
         self.participant = node.participant(
             room,
             Identity(
@@ -88,6 +80,10 @@ class Session:
             ),
             self,
         )
+        self.publishing = Publishing(
+            room, self.participant, join.client, self.respond, node.config.entropy
+        )
+        self.subscribing = Subscribing(room, self.participant, self.respond, clock)
         self.ring: Callable[[], None] = lambda: None
         """Called when there is something to take, or `deadline` moved."""
         self._join = join
@@ -98,9 +94,6 @@ class Session:
         self._downlink = negotiation.Downlink(
             self._transport(Target.SUBSCRIBER), node.config.entropy
         )
-        self._settings: dict[str, TrackSettings] = {}
-        self._offered: Sequence[AgreedSection] = ()
-        """The sections of the client's last offer."""
         self._join_deadline = math.inf
 
     @property
@@ -182,22 +175,11 @@ class Session:
         )
         self.respond(rtc.SignalResponse(request_response=response))
 
-    # --- publishing
-
-    def announce(self, request: rtc.AddTrackRequest, kind: TrackKind) -> None:
-        info = self.announcements.add(request, kind, self.node.config.entropy)
-        self.respond(
-            rtc.SignalResponse(
-                track_published=rtc.TrackPublishedResponse(
-                    cid=request.cid, track=translate.track_info(info)
-                )
-            )
-        )
-        self._publish(self._offered)  # its media may have come first
+    # --- descriptions
 
     def answer(self, sdp: str, number: int) -> None:
         """Answer the client's offer, and publish what it brings; `WireError` if it is bad."""
-        agreement = self._uplink.answer(sdp, self._plan)
+        agreement = self._uplink.answer(sdp, self.publishing.plan)
         remote = negotiation.set_remote(agreement)
         mailbox = self.participant.connections[Target.PUBLISHER].mailbox
         mailbox.wish(remote)
@@ -209,134 +191,10 @@ class Session:
                 )
             )
         )
-        self._offered = agreement.sections
-        self._publish(agreement.sections)
-
-    def _plan(self, sections: Sequence[MediaSection]) -> dict[str, SectionPlan]:
-        """What the answer wants of the sections in which the client sends."""
-        sending = [
-            Section(
-                each.mid,
-                TrackKind(each.kind),
-                each.msids[0].track_id if each.msids else "",
-            )
-            for each in sections
-            if each.mid and each.kind in KINDS and each.direction.sends and not each.rejected
-        ]
-        tracks = self.participant.uplink.tracks
-        kept = {
-            each.mid: tracks[each.mid].info
-            for each in sending
-            if each.mid in tracks and not self._replaced(tracks[each.mid], each.track_id)
-        }
-        found = self.announcements.assign(each for each in sending if each.mid not in kept)
-        return {mid: self._section_plan(info) for mid, info in (kept | found).items()}
-
-    def _section_plan(self, info: TrackInfo) -> SectionPlan:
-        codec = info.codecs[0].mime if info.codecs and info.codecs[0].mime else None
-        audio = info.kind is TrackKind.AUDIO
-        return SectionPlan(
-            receive=Receiving(
-                prefer=codec,
-                only=not audio and _picks_its_own_codec(self._join.client),
-                dtx=not info.disable_dtx if audio else None,
-                stereo=info.stereo if audio else None,
-            )
-        )
-
-    def _publish(self, sections: Sequence[AgreedSection]) -> None:
-        """Publish what the sections carry for the first time, unpublish what they do no more."""
-        connection = self.participant.uplink
-        flowing = {each.mid: each for each in sections if each.direction.receives}
-        for mid, track in list(connection.tracks.items()):
-            if mid not in flowing or self._replaced(track, flowing[mid].track_id):
-                self.room.unpublish(track)
-            elif _media_of(flowing[mid]) != track.info.mime:
-                # While it sets a codec, libwebrtc may offer the section once without: in the
-                # native SDKs' case that is a race. Who subscribed did so to the wrong codec.
-                self.room.unpublish(track)
-                self._publish_section(connection, flowing[mid], track.info)
-            else:
-                track.reconfigure(negotiation.receive_section(flowing[mid]))
-        news = self.announcements.assign(
-            Section(mid, TrackKind(each.kind), each.track_id)
-            for mid, each in flowing.items()
-            if mid not in connection.tracks
-        )
-        for mid, info in news.items():
-            self.announcements.take(info.sid)
-            # Asked when it was announced; a right may have been taken since.
-            if self.participant.who.grants.may_publish(info.source):
-                self._publish_section(connection, flowing[mid], info)
-
-    def _replaced(self, track: PublishedTrack, track_id: str) -> bool:
-        """Whether the client uses *track*'s section for another, announced track now."""
-        return track_id not in ("", track.client_id) and (
-            self.announcements.find(track_id) is not None
-        )
-
-    def _publish_section(
-        self, connection: PeerConnection, section: AgreedSection, info: TrackInfo
-    ) -> None:
-        mime = _media_of(section)
-        if mime is None:
-            return
-        info = attrs.evolve(
-            info,
-            mid=section.mid,
-            mime=mime,
-            codecs=tuple(
-                attrs.evolve(
-                    codec,
-                    mime=mime if codec.mime in ("", info.mime) else codec.mime,
-                    mid=section.mid,
-                )
-                for codec in info.codecs
-            ),
-        )
-        media = negotiation.receive_section(section)
-        self.room.publish(
-            PublishedTrack(info, self.participant, connection, media, section.track_id)
-        )
-
-    # --- subscribing
-
-    def subscribe(self, track: PublishedTrack) -> None:
-        self.participant.declined.discard(track.sid)
-        self.room.subscribe(self.participant, track)
-
-    def unsubscribe(self, track: PublishedTrack) -> None:
-        self.participant.declined.add(track.sid)
-        if (subscription := self.participant.subscriptions.get(track.sid)) is not None:
-            self.room.unsubscribe(subscription)
-
-    def change_settings(self, sid: str, settings: TrackSettings) -> None:
-        """Settings may come before the subscription that they are for."""
-        if len(sid) > MAX_SID:
-            return
-        self._settings.pop(sid, None)
-        self._settings[sid] = settings
-        if len(self._settings) > MAX_SETTINGS:
-            del self._settings[next(iter(self._settings))]
-        if (subscription := self.participant.subscriptions.get(sid)) is not None:
-            subscription.change(settings, self._clock())
+        self.publishing.settle(agreement.sections)
 
     def _offer(self, now: float) -> None:
-        sending = [
-            Sending(
-                kind=track.info.kind.value,
-                stream_id=track.stream_id,
-                track_id=track.sid,
-                cname=track.stream_id,
-                mime=track.info.mime,
-                ssrc=subscription.ssrc,
-                rtx_ssrc=subscription.rtx_ssrc if track.info.kind is TrackKind.VIDEO else None,
-                stereo=track.info.stereo,
-            )
-            for subscription in self.participant.subscriptions.values()
-            for track in [subscription.track]
-        ]
-        sdp, number, mids = self._downlink.offer(sending, now)
+        sdp, number, mids = self._downlink.offer(self.subscribing.sendings(), now)
         self.respond(
             rtc.SignalResponse(
                 offer=rtc.SessionDescription(
@@ -356,36 +214,8 @@ class Session:
         connection = self.participant.connections[Target.SUBSCRIBER]
         connection.mailbox.wish(negotiation.set_remote(agreement))
         connection.mailbox.wish(negotiation.configure(agreement))
-        connection.subscriptions.clear()
-        for section in agreement.sections:
-            if (sid := offered.get(section.mid)) is not None:
-                self._bind(connection, section, sid, now)
+        self.subscribing.settle(connection, agreement.sections, offered, now)
         self.ring()
-
-    def _bind(
-        self, connection: PeerConnection, section: AgreedSection, sid: str, now: float
-    ) -> None:
-        subscription = self.participant.subscriptions.get(sid)
-        sending = section.sending
-        if subscription is None or (sending is not None and sending.ssrc != subscription.ssrc):
-            return  # ended, or made anew, since we offered: the next offer says so
-        old = subscription.bound
-        if sending is not None and subscription.bind(negotiation.formats(section), now):
-            subscription.mid = section.mid
-            connection.subscriptions[section.mid] = subscription
-            if not old:
-                if (settings := self._settings.get(sid)) is not None:
-                    subscription.change(settings, now)
-                self.room.bound(subscription)
-        else:
-            self.unsubscribe(subscription.track)
-            self.respond(
-                rtc.SignalResponse(
-                    subscription_response=rtc.SubscriptionResponse(
-                        track_sid=sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
-                    )
-                )
-            )
 
     def add_candidate(self, target: Target, line: str) -> None:
         self.participant.connections[target].mailbox.wish(AddCandidate(line))
@@ -435,8 +265,6 @@ class Session:
             **self.names,
         )
 
-    # --- descriptions
-
     def _transport(self, target: Target) -> Transport:
         """Our end of one of the client's connections, as its descriptions tell it."""
         config = self.node.config
@@ -476,17 +304,3 @@ class Session:
             enabled_publish_codecs=[models.Codec(mime=mime) for mime in PUBLISH_CODECS],
             fast_publish=self.participant.who.grants.can_publish,
         )
-
-
-def _media_of(section: AgreedSection) -> str | None:
-    """The codec in which the client sends: the first that is one by itself.
-
-    RTX and RED carry others; None where a hostile offer has nothing to be carried.
-    """
-    mimes = (each.mime for each in section.formats.values())
-    return next((mime for mime in mimes if mime not in (RTX, RED)), None)
-
-
-def _picks_its_own_codec(client: ClientInfo) -> bool:
-    """Firefox on Linux and Android takes another codec than the first of an answer."""
-    return client.browser.lower() == "firefox" and client.os.lower() in ("linux", "android")
