@@ -59,6 +59,50 @@ class RoomConfig:
     """Seconds that a room stays which nobody has joined yet."""
     departure_timeout: int = 20
     """Seconds that a room stays after the last one left."""
+    enable_full_room_in_webhooks: bool = False
+    """Whether what is told of tracks has all of the room and the participant, or names only."""
+
+
+@attrs.frozen(kw_only=True)
+class WebhookConfig:
+    """Who is told over HTTP what happens in rooms."""
+
+    urls: tuple[str, ...] = ()
+    """Each is told everything."""
+    api_key: str = ""
+    """Whose secret signs; the receiver checks with it."""
+    events: Filter = Filter()
+    """By LiveKit's names, "participant_joined"."""
+    max_age: float = 30.0
+    """Seconds after which an event is news no more, and is dropped."""
+    max_depth: int = 200
+    """Events of one room that one receiver has yet to take; more are dropped."""
+    num_workers: int = 10
+    """Requests to one receiver at a time."""
+
+
+@attrs.frozen(kw_only=True)
+class PrometheusConfig:
+    """Where metrics are served: on a port of their own, so that it can be kept closed."""
+
+    port: int = 0
+    """TCP; 0 for none."""
+    username: str = ""
+    """With *password*: who may read them, by HTTP's basic authentication; "" for all."""
+    password: str = attrs.field(default="", repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class LimitConfig:
+    """From where on nobody new is let in, so that those who are in have a good call."""
+
+    num_tracks: int = 0
+    """Published and subscribed; 0 for no limit."""
+    bytes_per_sec: float = 0.0
+    """Of media, in and out; 0 for no limit."""
+    loop_lag: float = 0.1
+    """Seconds by which what is due comes late; 0 for no limit. LiveKit has no such key: its
+    servers look at the processor's load, but ours is one thread, which is full long before."""
 
 
 @attrs.frozen(kw_only=True)
@@ -77,6 +121,9 @@ class Config:
     log_json: bool = False
     rtc: RtcConfig = RtcConfig()
     room: RoomConfig = RoomConfig()
+    webhook: WebhookConfig = WebhookConfig()
+    prometheus: PrometheusConfig = PrometheusConfig()
+    limit: LimitConfig = LimitConfig()
 
     @classmethod
     def dev(cls) -> "Config":

@@ -26,6 +26,7 @@ from trio_sfu.ice.candidate import host_candidates
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.room.grants import Grants
 from trio_sfu.room.node import MAX_ROOMS, Node, NodeConfig
+from trio_sfu.room.observe import Happening
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.sdp.agreement import CLIENT, Agreement, Sending
@@ -206,6 +207,8 @@ class House:
         self.nursery = nursery
         sock = switch.open("192.0.2.1", 7882)
         self.endpoint = Endpoint([sock])
+        self.happenings: list[Happening] = []
+        """What observers were told."""
         self.node = Node(
             NodeConfig(
                 certificate=certificate_of(0),
@@ -217,6 +220,7 @@ class House:
             self.endpoint,
             nursery,
             max_rooms=max_rooms,
+            observers=[self.happenings.append],
         )
         self.signalling = Signalling(self.node)
         self._visitors = 0

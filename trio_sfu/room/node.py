@@ -4,7 +4,7 @@
 lives in the node's nursery until it closes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -19,9 +19,10 @@ from trio_sfu.ice.states import Role
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.peer.events import Event
 from trio_sfu.peer.transport import PeerTransport
-from trio_sfu.room import ids
+from trio_sfu.room import ids, journal
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.contain import contain
+from trio_sfu.room.observe import Observer, RoomFinished, RoomStarted, tell_all
 from trio_sfu.room.participant import Identity, Listener, Participant
 from trio_sfu.room.room import Life, Room, RoomClosed, run_room
 from trio_sfu.room.speakers import Speakers
@@ -64,11 +65,14 @@ class Node:
         nursery: trio.Nursery,
         *,
         max_rooms: int = MAX_ROOMS,
+        observers: Iterable[Observer] = (),
     ) -> None:
+        """*observers* are told what happens in all rooms; the log is told anyway."""
         self.config = config
         self.endpoint = endpoint
         self.sid = ids.make_sid(ids.NODE, config.entropy)
         self.rooms: dict[str, Room] = {}
+        self.observe = tell_all((journal.record, *observers))
         self._nursery = nursery
         self._max_rooms = max_rooms
         self._starting = trio.Lock()
@@ -111,19 +115,25 @@ class Node:
             return room
 
     async def _run_room(self, name: str, task_status: trio.TaskStatus[Room]) -> None:
-        sid = ids.make_sid(ids.ROOM, self.config.entropy)
+        room: Room | None = None
 
         def make(nursery: trio.Nursery) -> Room:
+            nonlocal room
+            sid = ids.make_sid(ids.ROOM, self.config.entropy)
             room = Room(sid, name, self.config.room, self.config.entropy, nursery)
             room.created_at = self.wall_time()
+            room.observe = self.observe
             self.rooms[name] = room
+            self.observe(RoomStarted(room))
             return room
 
         try:
             await run_room(make, task_status)
         finally:
-            if (room := self.rooms.get(name)) is not None and room.sid == sid:
-                del self.rooms[name]
+            if room is not None:
+                if self.rooms.get(name) is room:
+                    del self.rooms[name]
+                self.observe(RoomFinished(room))
 
     def participant(self, room: Room, who: Identity, listener: Listener) -> Participant:
         """Somebody who may join *room*."""

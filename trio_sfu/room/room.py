@@ -19,19 +19,26 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
 import trio
 
 from trio_sfu.config import RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.room.contain import contain
 from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.observe import (
+    Observer,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantSeated,
+    TrackPublished,
+    TrackSubscribed,
+    TrackUnpublished,
+    ignore,
+)
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.speakers import INTERVAL, Speaker, Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
-
-log = structlog.get_logger(__name__)
 
 REPORT_INTERVAL: Final = 5.0
 """Seconds between two reports of how many there are; LiveKit's."""
@@ -62,6 +69,8 @@ class Room:
         self.speakers = Speakers()
         self.expires = math.inf
         """When an empty room closes, on Trio's clock."""
+        self.observe: Observer = ignore
+        """Told of what others outside want to know."""
         self._nursery = nursery
         self._expiry = trio.Event()
         self._news = trio.Event()
@@ -129,9 +138,11 @@ class Room:
         if self.closed:  # it was closed since `join` looked
             participant.leave(self._close_reason)
         self._count(participant)
+        self.observe(ParticipantSeated(self, participant))
         try:
             yield
         finally:
+            aborted = participant.state is not ParticipantState.ACTIVE
             del self.participants[participant.identity]
             for track in list(participant.tracks.values()):
                 self.unpublish(track)
@@ -140,12 +151,14 @@ class Room:
             participant.advance(ParticipantState.DISCONNECTED)
             self.tell(participant, urgent=participant.is_publisher)
             self._count(participant)
+            self.observe(ParticipantLeft(self, participant, aborted))
             participant.gone.set()
 
     def activate(self, participant: Participant) -> None:
         """Media can flow: *participant* hears all that there is."""
         if participant.advance(ParticipantState.ACTIVE):
             self.tell(participant, urgent=participant.is_publisher)
+            self.observe(ParticipantJoined(self, participant))
             self.subscribe_to_all(participant)
 
     def tell(self, participant: Participant, *, urgent: bool) -> None:
@@ -208,14 +221,7 @@ class Room:
         for other in self.participants.values():
             if other.state is ParticipantState.ACTIVE and other.who.auto_subscribe:
                 self.subscribe(other, track)
-        log.info(
-            "track published",
-            room=self.name,
-            participant=publisher.identity,
-            track=track.sid,
-            source=track.info.source.value,
-            mime=track.info.mime,
-        )
+        self.observe(TrackPublished(self, track))
 
     def unpublish(self, track: PublishedTrack) -> None:
         """Nobody hears *track* any more."""
@@ -229,9 +235,7 @@ class Room:
             del track.connection.tracks[track.info.mid]
         self.speakers.forget(track.sid)
         self.tell(publisher, urgent=True)
-        log.info(
-            "track unpublished", room=self.name, participant=publisher.identity, track=track.sid
-        )
+        self.observe(TrackUnpublished(self, track))
 
     def mute(self, track: PublishedTrack, *, muted: bool) -> None:
         """*track*'s publisher falls silent, or does no longer."""
@@ -273,6 +277,7 @@ class Room:
     def bound(self, subscription: Subscription) -> None:
         """*subscription*'s client takes the track, since now."""
         track, subscriber = subscription.track, subscription.subscriber
+        self.observe(TrackSubscribed(self, subscription))
         if not track.told_subscribed and not subscriber.hidden:
             track.told_subscribed = True
             track.publisher.listener.track_subscribed(track)
@@ -311,9 +316,7 @@ async def run_room(
         nursery.start_soon(room.speak)
         nursery.start_soon(room.report)
         task_status.started(room)
-        log.info("room started", room=room.name, sid=room.sid)
         try:
             await room.expire()
         finally:
             room.end()
-    log.info("room ended", room=room.name, sid=room.sid)

@@ -78,7 +78,6 @@ async def run_session(
     participant = session.participant
     bell = Bell()
     session.ring = bell.ring
-    log.info("joined", sid=participant.sid, **session.names)
     try:
         async with trio.open_nursery() as nursery:
             session.begin()
@@ -91,7 +90,6 @@ async def run_session(
         if participant.leave_reason is LeaveReason.UNKNOWN_REASON:
             participant.leave_reason = LeaveReason.SERVER_SHUTDOWN
         _say_goodbye(participant, responses)
-        log.info("left", reason=participant.leave_reason.name, **session.names)
 
 
 async def _speak(

@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 
 from trio_sfu.peer.events import AddCandidate, OpenChannel
+from trio_sfu.room import journal
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE, deliver
 from trio_sfu.room.info import LeaveReason, ParticipantState
@@ -99,7 +100,7 @@ class Session:
     @property
     def names(self) -> dict[str, str]:
         """For a log line."""
-        return {"room": self.room.name, "participant": self.participant.identity}
+        return journal.names(self.room, self.participant)
 
     # --- core
 
