@@ -156,8 +156,9 @@ async def _stamp(data: bytes) -> None:
             kind=Kind.AGENT if how & 4 else Kind.STANDARD,
         )
         sender = Session(node, room, join, lambda: math.inf).participant
+        sender.calls.begin("1", 0.0)
         label = (RELIABLE, LOSSY, "other", RELIABLE)[how >> 3 & 3]
-        packets.stamp(sender, label, script.take(len(data)))
+        packets.hear(room, sender, label, script.take(len(data)), 0.0)
 
 
 def stamped(data: bytes) -> None:
@@ -176,6 +177,24 @@ _DATA: Final = (
     b"\0"
     + models.DataPacket(
         speaker=models.ActiveSpeakerUpdate(speakers=[models.SpeakerInfo()])
+    ).SerializeToString(),
+    b"\4"
+    + models.DataPacket(
+        participant_identity="bob", chat_message=models.ChatMessage(message="m")
+    ).SerializeToString(),
+    b"\4"
+    + models.DataPacket(
+        participant_identity="bob",
+        stream_header=models.DataStream.Header(text_header=models.DataStream.TextHeader()),
+    ).SerializeToString(),
+    b"\0" + models.DataPacket(rpc_ack=models.RpcAck(request_id="1")).SerializeToString(),
+    b"\0"
+    + models.DataPacket(
+        rpc_response=models.RpcResponse(request_id="1", error=models.RpcError(code=1))
+    ).SerializeToString(),
+    b"\0"
+    + models.DataPacket(
+        sequence=3, rpc_response=models.RpcResponse(request_id="1", payload="a")
     ).SerializeToString(),
     b"\1",
     b"\x10",
@@ -238,5 +257,5 @@ SIGNALLING: Final[Mapping[str, Decoder]] = {
         refusals=(),
         share=0.02,
     ),
-    "data packet": Decoder(stamped, _DATA, ("signalling.packets:stamp",), refusals=(), share=0.05),
+    "data packet": Decoder(stamped, _DATA, ("signalling.packets",), refusals=(), share=0.05),
 }

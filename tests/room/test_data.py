@@ -6,16 +6,21 @@ from tests.signalling.house import House
 from trio_sfu.client.participant import DataPacketReceived
 from trio_sfu.client.participant import Participant as Client
 from trio_sfu.peer.events import SendData
-from trio_sfu.room.data import LOSSY, RELIABLE, deliver
+from trio_sfu.room.data import LOSSY, RELIABLE, Message, deliver
 from trio_sfu.room.participant import Participant
 
 pytestmark = pytest.mark.virtual_time
+
+
+def said(sender: str, label: str = RELIABLE, data: bytes = b"hello", **fields: object) -> Message:
+    return Message(wish=SendData(label, data), sender=sender, **fields)
 
 
 async def crowd(house: House) -> dict[str, Participant]:
     """Alice, bob and carol are connected, dave not yet."""
     for name in ("alice", "bob", "carol"):
         await house.attend(name)
+        house.participant(name).on_listening()
     await house.enter("dave")
     people = house.room().participants
     for each in people.values():
@@ -46,7 +51,8 @@ async def test_data_go_to_all_others_or_to_those_that_are_named(
 ) -> None:
     people = await crowd(house)
     named = [people[name].sid for name in sids]
-    count = deliver(house.room(), people["alice"], RELIABLE, b"hello", named, identities)
+    message = said(people["alice"].sid, sids=frozenset(named), identities=frozenset(identities))
+    count = deliver(house.room(), message, trio.current_time())
     got = {name: received(each) for name, each in people.items()}
     assert {name for name, wishes in got.items() if wishes} == set(expected)
     assert count == len(expected)
@@ -56,7 +62,7 @@ async def test_data_go_to_all_others_or_to_those_that_are_named(
 
 async def test_what_the_server_says_goes_to_everybody(house: House) -> None:
     people = await crowd(house)
-    assert deliver(house.room(), None, LOSSY, b"hello") == 3
+    assert deliver(house.room(), said("", LOSSY), trio.current_time()) == 3
     assert received(people["alice"]) == [SendData(LOSSY, b"hello")]
 
 

@@ -230,11 +230,15 @@ class Participant:
 
     async def send_data(self, payload: bytes, *, topic: str = "", reliable: bool = True) -> None:
         """Send *payload* to everybody; waits only until the data channel is there."""
+        packet = models.DataPacket(user=models.UserPacket(payload=payload, topic=topic))
+        await self.send_packet(packet, reliable=reliable)
+
+    async def send_packet(self, packet: models.DataPacket, *, reliable: bool = True) -> None:
+        """Send LiveKit's DataPacket as it is, when the data channel is there."""
         label = RELIABLE if reliable else LOSSY
         if not self._sendings and not self._offer_id:
             self._offer()
         await self._channels[label].wait()
-        packet = models.DataPacket(user=models.UserPacket(payload=payload, topic=topic))
         self.publisher.mailbox.wish(SendData(label, packet.SerializeToString()))
 
     def request(self, request: rtc.SignalRequest) -> None:

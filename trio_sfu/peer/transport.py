@@ -146,6 +146,11 @@ class PeerTransport:
         """By which the peer's checks find us."""
         return self.ice.local.ufrag
 
+    @property
+    def round_trip(self) -> float:
+        """Seconds to the peer and back, as its data channels have it; 0 if not measured yet."""
+        return 0.0 if self._channels is None else self._channels.statistics().round_trip
+
     # --- Core
 
     @property

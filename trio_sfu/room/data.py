@@ -1,12 +1,17 @@
 """Whom a data packet goes to. What is in it is the signalling's business.
 
-Reliable packets go to everybody whose connection is up; lossy ones too, and
-where a link is too slow for them its own data channel drops them: a slow reader
-costs itself, never the others.
+A `Message` is made once, and everybody who is to get it gets the same bytes.
+
+Lossy packets go to everybody whose connection is up. Reliable ones go to everybody
+whose channel is open, and later to those whose is not yet (`trio_sfu.room.latecomers`).
+A slow reader costs itself, never the others: where a link cannot keep up, its own
+data channel fills, and what does not fit any more is dropped there.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
+
+import attrs
 
 from trio_sfu.peer.events import SendData
 from trio_sfu.room.info import ParticipantState
@@ -21,22 +26,75 @@ DATA_TRACK: Final = "_data_track"
 """The labels of LiveKit's data channels."""
 
 
-def deliver(
-    room: "Room",
-    sender: "Participant | None",
-    label: str,
-    data: bytes,
-    sids: Collection[str] = (),
-    identities: Collection[str] = (),
-) -> int:
-    """Send *data* to everybody but *sender*, or to those that are named; how many got it."""
-    everybody = not sids and not identities
-    wish = SendData(label, data)
-    count = 0
-    for participant in room.participants.values():
-        if participant is sender or participant.state is not ParticipantState.ACTIVE:
-            continue
-        if everybody or participant.sid in sids or participant.identity in identities:
+@attrs.frozen(kw_only=True)
+class Message:
+    """Something to be sent to many: the same bytes for all of them."""
+
+    wish: SendData
+    sender: str = ""
+    """The SID of whoever said it, who does not hear it; "" for the server."""
+    sids: frozenset[str] = frozenset()
+    identities: frozenset[str] = frozenset()
+    """Whom it is for, by one or the other; nobody named means everybody."""
+    numbered: bool = False
+    """Whether its sender counts its reliable packets."""
+
+    @property
+    def reliable(self) -> bool:
+        return self.wish.label == RELIABLE
+
+    def is_for(self, participant: "Participant") -> bool:
+        if participant.sid == self.sender:
+            return False
+        return (
+            not (self.sids or self.identities)
+            or participant.identity in self.identities
+            or participant.sid in self.sids
+        )
+
+
+def deliver(room: "Room", message: Message, now: float) -> int:
+    """Send *message* to all that it is for; how many it went to."""
+    wish, count = message.wish, 0
+    if message.reliable and message.numbered:
+        room.recent.add(message, len(wish.data), now)
+    for participant in _recipients(room, message):
+        if reachable(participant, message):
             participant.downlink.mailbox.wish(wish)
             count += 1
+        elif message.reliable and not message.numbered:
+            participant.inbox.hold(message, len(wish.data))
     return count
+
+
+def reachable(participant: "Participant", message: Message) -> bool:
+    """Whether *message* can be sent to *participant* now."""
+    if message.reliable:
+        return participant.inbox.open
+    return participant.state is ParticipantState.ACTIVE
+
+
+def tell(participant: "Participant", wish: SendData) -> None:
+    """Send something to *participant* alone, on the reliable channel, when that is open."""
+    message = Message(wish=wish)
+    if participant.inbox.open:
+        participant.downlink.mailbox.wish(wish)
+    else:
+        participant.inbox.hold(message, len(wish.data))
+
+
+def catch_up(room: "Room", participant: "Participant", now: float) -> None:
+    """*participant*'s reliable channel is open: send what was said since it came."""
+    for message in participant.inbox.catch_up(room.recent, now):
+        if message.is_for(participant):
+            participant.downlink.mailbox.wish(message.wish)
+
+
+def _recipients(room: "Room", message: Message) -> Iterator["Participant"]:
+    if message.sids or not message.identities:
+        yield from filter(message.is_for, room.participants.values())
+        return
+    for identity in message.identities:
+        participant = room.participants.get(identity)
+        if participant is not None and message.is_for(participant):
+            yield participant

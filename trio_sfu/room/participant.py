@@ -11,10 +11,13 @@ from typing import Protocol
 import attrs
 import trio
 
-from trio_sfu.peer.events import DataReceived, Event, PeerState, StateChanged
+from trio_sfu.peer.events import ChannelOpened, DataReceived, Event, PeerState, StateChanged
 from trio_sfu.room.connection import PeerConnection, Target
+from trio_sfu.room.data import RELIABLE, Message
 from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.latecomers import Inbox
+from trio_sfu.room.rpc import Calls
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
@@ -101,6 +104,13 @@ class Participant:
         or cannot decode them."""
         self.on_active: Callable[[], None] = lambda: None
         """The room's: it subscribes the participant to what there is."""
+        self.on_listening: Callable[[], None] = lambda: None
+        """The room's: it sends the participant what was said since it came."""
+        self.inbox: Inbox[Message] = Inbox()
+        self.calls = Calls()
+        """The server's calls to this one's client."""
+        self.last_sequence = 0
+        """The number of the last reliable packet that this one's client sent, 0 for none."""
 
     @property
     def identity(self) -> str:
@@ -147,6 +157,9 @@ class Participant:
         match event:
             case DataReceived(label, data):
                 self.listener.data_received(connection, label, data)
+            case ChannelOpened(label):
+                if label == RELIABLE and connection is self.downlink:
+                    self.on_listening()
             case StateChanged(state, reason):
                 self.listener.connection_changed(connection, reason)
                 if state is PeerState.FAILED:

@@ -24,7 +24,9 @@ import trio
 from trio_sfu.config import RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.room.contain import contain
+from trio_sfu.room.data import Message, catch_up
 from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.latecomers import Nonces, Recent
 from trio_sfu.room.observe import (
     Observer,
     ParticipantJoined,
@@ -67,6 +69,8 @@ class Room:
         self.participants: dict[str, Participant] = {}
         """By identity."""
         self.speakers = Speakers()
+        self.recent: Recent[Message] = Recent()
+        self.nonces = Nonces()
         self.expires = math.inf
         """When an empty room closes, on Trio's clock."""
         self.observe: Observer = ignore
@@ -135,6 +139,8 @@ class Room:
             raise RoomClosed(f"{participant.identity!r} came twice at once")
         self.participants[participant.identity] = participant
         participant.on_active = lambda: self.activate(participant)
+        participant.on_listening = lambda: catch_up(self, participant, trio.current_time())
+        participant.inbox.enter(self.recent)
         if self.closed:  # it was closed since `join` looked
             participant.leave(self._close_reason)
         self._count(participant)
@@ -148,6 +154,7 @@ class Room:
                 self.unpublish(track)
             for subscription in list(participant.subscriptions.values()):
                 self.unsubscribe(subscription)
+            participant.calls.end()
             participant.advance(ParticipantState.DISCONNECTED)
             self.tell(participant, urgent=participant.is_publisher)
             self._count(participant)

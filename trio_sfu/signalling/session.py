@@ -16,7 +16,7 @@ from livekit.protocol import models, rtc
 from trio_sfu.peer.events import AddCandidate, OpenChannel
 from trio_sfu.room import journal
 from trio_sfu.room.connection import PeerConnection, Target
-from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE, deliver
+from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.node import Node
 from trio_sfu.room.participant import Identity, Participant
@@ -246,16 +246,7 @@ class Session:
         self.respond(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.sid)))
 
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
-        delivery = packets.stamp(self.participant, label, data)
-        if delivery is not None:
-            deliver(
-                self.room,
-                self.participant,
-                label,
-                delivery.data,
-                delivery.sids,
-                delivery.identities,
-            )
+        packets.hear(self.room, self.participant, label, data, self._clock())
 
     def connection_changed(self, connection: PeerConnection, reason: str) -> None:
         log.info(
