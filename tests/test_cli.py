@@ -225,5 +225,5 @@ def test_a_log_for_machines_is_json(tmp_path: Path) -> None:
         server.terminate()
         server.communicate(timeout=60)
     assert warning["level"] == "warning"
-    assert warning["event"].startswith(f"{file}:3: redis is LiveKit's and not built here yet")
+    assert warning["event"].startswith(f"{file}:3: redis.address has no effect: not built here yet")
     assert (media["event"], serving["event"]) == ("media", "serving")

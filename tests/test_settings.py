@@ -1,11 +1,13 @@
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_sfu.config import Config, ConfigError, Filter, RoomConfig, RtcConfig
-from trio_sfu.settings import INSTEAD, LATER, SECTIONS, SETTINGS, Flag, load, read_file
+from trio_sfu.config import SETTINGS, Config, ConfigError, Filter, RoomConfig, RtcConfig
+from trio_sfu.known import WITHOUT_EFFECT
+from trio_sfu.settings import SECTIONS, Flag, load, read_file
 
 SECRET = "a secret of more than thirty-two bytes"
 KEYS = f"keys: {{key: {SECRET}}}\n"
@@ -83,9 +85,13 @@ def test_an_empty_address_is_all_of_them(text: str) -> None:
         ("rtc: {udp_prot: 1}", "f:1: unknown key rtc.udp_prot: did you mean rtc.udp_port?"),
         (
             "rtc:\n  xyz:",
-            "f:2: unknown key rtc.xyz: take it away, or see README.md for what there is",
+            "f:2: unknown key rtc.xyz: take it away, or see docs/configuration.md for what there "
+            "is",
         ),
-        ("? [a]\n: b", "f:1: unknown key ?: take it away, or see README.md for what there is"),
+        (
+            "? [a]\n: b",
+            "f:1: unknown key ?: take it away, or see docs/configuration.md for what there is",
+        ),
         ("port: 1\nport: 2", "f:2: port is given twice: take one away"),
         # Wrong types and values
         ("port: seven", "f:1: port: expected a port (0 to 65535), got 'seven'"),
@@ -95,12 +101,17 @@ def test_an_empty_address_is_all_of_them(text: str) -> None:
         ("port: 12:30", "f:1: port: expected a port (0 to 65535), got '12:30'"),
         ("port: ٣", "f:1: port: expected a port (0 to 65535), got '٣'"),
         ("port: " + "9" * 100, f"f:1: port: expected a port (0 to 65535), got '{'9' * 80}'"),
-        ("port: [7880]", "f:1: port: expected a single value"),
+        ("port: [7880]", "f:1: port: expected a port (0 to 65535), got ['7880']"),
         ("region: {}", "f:1: region: expected a text"),
-        ("bind_addresses: 127.0.0.1", "f:1: bind_addresses: expected a list, got '127.0.0.1'"),
+        (
+            "bind_addresses: 127.0.0.1",
+            "f:1: bind_addresses: expected a list of IP addresses, such as [192.0.2.1], got "
+            "'127.0.0.1'",
+        ),
         (
             "bind_addresses: [localhost]",
-            "f:1: bind_addresses: expected an IP address, such as 192.0.2.1",
+            "f:1: bind_addresses: expected a list of IP addresses, such as [192.0.2.1], got "
+            "['localhost']",
         ),
         (
             "log_level: loud",
@@ -124,7 +135,7 @@ def test_an_empty_address_is_all_of_them(text: str) -> None:
         ),
         (
             "rtc: {ips: {includes: [ten]}}",
-            "f:1: rtc.ips.includes: expected networks, such as 10.0.0.0/8",
+            "f:1: rtc.ips.includes: expected a list of networks, such as 10.0.0.0/8, got ['ten']",
         ),
         (
             "room: {empty_timeout: 5m}",
@@ -159,19 +170,35 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(text: str, message: str) 
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize("key", sorted(LATER))
-def test_what_livekit_knows_and_we_have_not_built_is_warned_of(key: str) -> None:
-    section, _, name = key.rpartition(".")
-    text = f"{section}: {{{name}: {{any: 1}}}}" if section else f"{name}: {{any: 1}}"
-    _, warnings = load(KEYS + text, "f")
-    (warning,) = warnings
-    assert warning.startswith(f"f:2: {key} is LiveKit's and not built here yet: it has no effect")
-    assert warning.endswith(INSTEAD.get(key, ""))
+@pytest.mark.parametrize("key", sorted(WITHOUT_EFFECT))
+def test_what_livekit_knows_and_has_no_effect_here_is_warned_of(key: str) -> None:
+    text = "{any: 1}"
+    for name in reversed(key.split(".")):
+        text = f"{{{name}: {text}}}"
+    _, warnings = load(text, "f", development=True)
+    assert warnings == [f"f:1: {key} has no effect: {WITHOUT_EFFECT[key]}"]
 
 
-def test_no_key_is_both_built_and_to_be_built() -> None:
-    assert not set(SETTINGS) & set(LATER)
-    assert {"rtc", "rtc.interfaces", "rtc.ips", "room", "logging"} == SECTIONS
+def test_what_has_no_effect_for_one_reason_is_one_line() -> None:
+    text = "redis:\n  address: x\n  db: 1\nrtc: {port_range_start: 5, port_range_end: 6}"
+    _, warnings = load(text, "f", development=True)
+    assert warnings == [
+        "f:2: redis.address, redis.db have no effect: not built here yet: every server is by "
+        "itself",
+        "f:4: rtc.port_range_start, rtc.port_range_end have no effect: does not apply here: all "
+        "media comes through rtc.udp_port",
+    ]
+
+
+def test_who_does_not_want_what_is_not_there_hears_nothing() -> None:
+    text = "turn: {enabled: false}\nrtc: {tcp_port: 0, use_external_ip: no, turn_servers: []}"
+    assert load(text, "f", development=True)[1] == []
+
+
+def test_no_key_is_both_with_effect_and_without() -> None:
+    assert not set(SETTINGS) & set(WITHOUT_EFFECT)
+    assert not SECTIONS & set(SETTINGS)
+    assert not SECTIONS & set(WITHOUT_EFFECT)
 
 
 def test_flags_count_for_more_than_the_file() -> None:
@@ -206,7 +233,7 @@ def test_flags_count_for_more_than_the_file() -> None:
         ),
         (
             Flag("--bind", "bind_addresses", ("everywhere",)),
-            "--bind: expected an IP address, such as 192.0.2.1",
+            "--bind: expected a list of IP addresses, such as [192.0.2.1], got ('everywhere',)",
         ),
     ],
 )
@@ -275,12 +302,35 @@ def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
         read_file(str(tmp_path / "f"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5_000,
+        "webhook: {urls: " + "[" * 200 + "]" * 200 + "}",
+        "{a: " * 5_000,
+        # A billion laughs, a circle, and simply too much.
+        "region: &a x\n"
+        + "\n".join(f"x{i}: &b{i} [{f'*b{i - 1}, ' * 9 if i else '*a'}]" for i in range(9)),
+        "webhook: {urls: &a [*a]}",
+        "webhook: {urls: [&a [" + "x, " * 1000 + "], " + "*a, " * 1000 + "]}",
+        "# " + "x" * 2_000_000,
+    ],
+)
+def test_a_file_that_says_too_much_is_refused_at_once(text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match=r"too (much|deep|long)|unknown key|no YAML|expected a"):
+        load(text, "f", development=True)
+    assert time.monotonic() - started < 5
+
+
 @given(
     st.text()
     | st.recursive(
         st.text(max_size=5),
         lambda inner: (
-            st.dictionaries(st.sampled_from([*SETTINGS, *LATER, "rtc", "room"]), inner, max_size=3)
+            st.dictionaries(
+                st.sampled_from([*SETTINGS, *WITHOUT_EFFECT, "rtc", "room"]), inner, max_size=3
+            )
             | st.lists(inner, max_size=2)
         ),
     ).map(repr)

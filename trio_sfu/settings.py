@@ -1,259 +1,46 @@
-"""Reads LiveKit's `livekit.yaml`, and flags, into a `Config`.
+"""Reads LiveKit's `livekit.yaml`, flags and the environment into a `Config`.
 
-A configuration file of LiveKit's works here as it is. What we know and have built is
-read; what LiveKit knows and we have not built yet is warned of, key by key; anything
-else is an error, because a mistyped key that is passed over in silence is found much
-later, and by somebody else. Every error is one line: where, what, and what to do.
+A configuration file of LiveKit's works here as it is. What there is, and how each value
+is read, is written down once, in `trio_sfu.config`; what LiveKit knows and has no effect
+here is in `trio_sfu.known`, and warned of; anything else is an error. Every error is one
+line: where, what, and what to do.
 
-YAML guesses what a word means, and guesses wrong: `on` is a truth, `0777` is 511,
-`12:30` is 750, and an API key of digits a number. So the file is only parsed into
-its nodes here, every scalar of which is a text, and each setting reads its own.
+The file is a stranger's text as much as a packet is, though the stranger is a colleague:
+its size, depth and number of values are bounded, aliases are counted as often as they
+stand (a YAML file of 1 KiB can say a billion things), and nothing is guessed.
 """
 
 import difflib
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import attrs
 import yaml
 
-from trio_sfu.config import Config, ConfigError, Filter, RoomConfig, RtcConfig
+from trio_sfu.config import OLD_NAMES, SETTINGS, Config, ConfigError, Known
+from trio_sfu.kinds import Tree
+from trio_sfu.known import EMPTY_SECTIONS, NOT_YET, WITHOUT_EFFECT
 
-UDP_PORTS_LIMIT: Final = 64
-"""Sockets that a range of UDP ports may open: each has a task and buffers of megabytes."""
+FILE_LIMIT: Final = 256 * 1024
+"""Bytes; LiveKit's own sample, comments and all, has 16 KiB."""
+VALUES_LIMIT: Final = 50_000
+"""Values in one file, as often as aliases repeat them."""
+DEPTH_LIMIT: Final = 50
+"""Sections within sections; LiveKit's deepest key is in the seventh."""
 SECRET_LENGTH: Final = 32
 """Bytes that a secret should have: as many as the hash it keys (RFC 7518 section 3.2)."""
-SECONDS_LIMIT: Final = 2**31
-LOG_LEVELS: Final = ("debug", "info", "warn", "error")
 
+SECTIONS: Final[frozenset[str]] = EMPTY_SECTIONS.union(
+    *(
+        [".".join(parts[:length]) for length in range(1, len(parts))]
+        for parts in (key.split(".") for key in (*SETTINGS, *WITHOUT_EFFECT, *OLD_NAMES))
+    )
+) - frozenset(WITHOUT_EFFECT)
 
-# Reading nodes: each function takes a node of a YAML file, or one made of a flag, and
-# raises ValueError with what it expected. None of them repeats a secret.
-
-
-def _plain(node: yaml.Node) -> str:
-    if not isinstance(node, yaml.ScalarNode):
-        raise ValueError("a single value")
-    return str(node.value)
-
-
-def _text(node: yaml.Node) -> str:
-    try:
-        return _plain(node)
-    except ValueError:
-        raise ValueError("a text") from None
-
-
-def _whole(node: yaml.Node, least: int, most: int, expected: str) -> int:
-    value = _plain(node)
-    if value.isascii() and value.isdigit() and least <= int(value[:12]) <= most:
-        return int(value)
-    raise ValueError(expected)
-
-
-def _port(node: yaml.Node) -> int:
-    return _whole(node, 0, 65535, "a port (0 to 65535)")
-
-
-def _ports(node: yaml.Node) -> tuple[int, ...]:
-    first, dash, last = _plain(node).replace(" ", "").partition("-")
-    expected = f"a port (0 to 65535) or a range of up to {UDP_PORTS_LIMIT}, such as 7882-7885"
-    ends = [_whole(_scalar(end), 0, 65535, expected) for end in (first, last if dash else first)]
-    ports = tuple(range(ends[0], ends[1] + 1))
-    if not 0 < len(ports) <= UDP_PORTS_LIMIT:
-        raise ValueError(expected)
-    return ports
-
-
-def _seconds(node: yaml.Node) -> int:
-    return _whole(node, 0, SECONDS_LIMIT, "a whole number of seconds, such as 300")
-
-
-def _truth(node: yaml.Node) -> bool:
-    value = _plain(node).lower()
-    if value in ("true", "yes", "on"):
-        return True
-    if value in ("false", "no", "off"):
-        return False
-    raise ValueError("true or false")
-
-
-def _address(node: yaml.Node) -> str:
-    try:
-        return str(ip_address(_plain(node)))
-    except ValueError:
-        raise ValueError("an IP address, such as 192.0.2.1") from None
-
-
-def _addresses(node: yaml.Node) -> tuple[str, ...]:
-    """An empty one is LiveKit's way to say all."""
-    values = _list(node)
-    if "" in values:
-        return ()
-    return tuple(_address(_scalar(value)) for value in values)
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ip_network(value, strict=False))
-    except ValueError:
-        raise ValueError("networks, such as 10.0.0.0/8") from None
-
-
-def _list(node: yaml.Node) -> tuple[str, ...]:
-    if not isinstance(node, yaml.SequenceNode):
-        raise ValueError("a list")
-    return tuple(_text(item) for item in node.value)
-
-
-def _networks(node: yaml.Node) -> tuple[str, ...]:
-    return tuple(_network(value) for value in _list(node))
-
-
-def _level(node: yaml.Node) -> str:
-    value = _plain(node).lower()
-    if value not in LOG_LEVELS:
-        raise ValueError(f"one of {', '.join(LOG_LEVELS)}")
-    return value
-
-
-def _keys(node: yaml.Node) -> dict[str, str]:
-    """Never says what it got: it might be a secret."""
-    expected = "API keys with their secrets, as `key: secret` with a space after the colon"
-    if not isinstance(node, yaml.MappingNode):
-        raise ValueError(expected)
-    keys: dict[str, str] = {}
-    for key, secret in node.value:
-        if not isinstance(key, yaml.ScalarNode) or not isinstance(secret, yaml.ScalarNode):
-            raise ValueError(expected)
-        if not key.value or not secret.value:
-            raise ValueError(expected)
-        keys[str(key.value)] = str(secret.value)
-    return keys
-
-
-@attrs.frozen
-class Setting:
-    """Where a key's value goes, and how it is read."""
-
-    attribute: str
-    """Of `Config`, or of a part of it: "rtc.udp_ports"."""
-    read: Callable[[yaml.Node], object]
-    secret: bool = False
-
-
-SETTINGS: Final[Mapping[str, Setting]] = {
-    "port": Setting("port", _port),
-    "bind_addresses": Setting("bind_addresses", _addresses),
-    "keys": Setting("keys", _keys, secret=True),
-    "key_file": Setting("key_file", _text),
-    "development": Setting("development", _truth),
-    "region": Setting("region", _text),
-    "log_level": Setting("log_level", _level),
-    "logging.level": Setting("log_level", _level),
-    "logging.json": Setting("log_json", _truth),
-    "rtc.udp_port": Setting("rtc.udp_ports", _ports),
-    "rtc.node_ip": Setting("rtc.node_ip", _address),
-    "rtc.interfaces.includes": Setting("rtc.interfaces.includes", _list),
-    "rtc.interfaces.excludes": Setting("rtc.interfaces.excludes", _list),
-    "rtc.ips.includes": Setting("rtc.ips.includes", _networks),
-    "rtc.ips.excludes": Setting("rtc.ips.excludes", _networks),
-    "rtc.enable_loopback_candidate": Setting("rtc.enable_loopback_candidate", _truth),
-    "room.auto_create": Setting("room.auto_create", _truth),
-    "room.empty_timeout": Setting("room.empty_timeout", _seconds),
-    "room.departure_timeout": Setting("room.departure_timeout", _seconds),
-}
-
-INSTEAD: Final[Mapping[str, str]] = {
-    "rtc.port_range_start": "all media comes through rtc.udp_port",
-    "rtc.port_range_end": "all media comes through rtc.udp_port",
-    "rtc.use_external_ip": "name the address with rtc.node_ip",
-    "rtc.use_ice_lite": "ICE is always lite here",
-    "rtc.batch_io": "packets always travel in batches here",
-    "prometheus_port": "",
-}
-"""What to do about some of the keys below, beside waiting."""
-
-LATER: Final[frozenset[str]] = frozenset(INSTEAD) | {
-    "enable_data_tracks",
-    "enable_participant_data_blob",
-    "redis",
-    "turn",
-    "webhook",
-    "audio",
-    "video",
-    "node_selector",
-    "limit",
-    "signal_relay",
-    "psrpc",
-    "agents",
-    "prometheus",
-    "debug_handler",
-    "node_stats",
-    "metric",
-    "trace",
-    "api",
-    "ingress",
-    "sip",
-    "logging.pion_level",
-    "logging.component_levels",
-    "logging.sample",
-    "logging.file",
-    "rtc.tcp_port",
-    "rtc.external_ip_only",
-    "rtc.stun_servers",
-    "rtc.turn_servers",
-    "rtc.use_mdns",
-    "rtc.force_tcp",
-    "rtc.packet_buffer_size",
-    "rtc.packet_buffer_size_video",
-    "rtc.packet_buffer_size_audio",
-    "rtc.pli_throttle",
-    "rtc.congestion_control",
-    "rtc.allow_tcp_fallback",
-    "rtc.tcp_fallback_rtt_threshold",
-    "rtc.allow_udp_unstable_fallback",
-    "rtc.reconnect_on_publication_error",
-    "rtc.reconnect_on_subscription_error",
-    "rtc.reconnect_on_data_channel_error",
-    "rtc.datachannel_slow_threshold",
-    "rtc.datachannel_lossy_target_latency",
-    "rtc.datachannel_data_track_target_latency",
-    "rtc.sctp_zero_checksum",
-    "rtc.sctp_min_cwnd",
-    "rtc.sctp_fast_rtx_wnd",
-    "rtc.sctp_cwnd_ca_step",
-    "rtc.forward_stats",
-    "rtc.enable_warp",
-    "rtc.enable_rtp_stream_restart_detection",
-    "room.enabled_codecs",
-    "room.max_participants",
-    "room.enable_remote_unmute",
-    "room.playout_delay",
-    "room.sync_streams",
-    "room.create_room_timeout",
-    "room.create_room_attempts",
-    "room.enable_full_room_in_webhooks",
-    "room.update_batch_target_size",
-    "room.room_configurations",
-}
-"""What LiveKit knows and we have not built yet; a section's name stands for all in it."""
-
-SECTIONS: Final[frozenset[str]] = frozenset(
-    key.rpartition(".")[0] for key in (*SETTINGS, *LATER) if "." in key
-) | {"rtc"}
-
-
-@attrs.define
-class _Found:
-    """What a file and flags said, by attribute, and what is to be warned of."""
-
-    values: dict[str, object] = attrs.Factory(dict)
-    warnings: list[str] = attrs.Factory(list)
+T = TypeVar("T", bound=attrs.AttrsInstance)
 
 
 @attrs.frozen
@@ -263,7 +50,28 @@ class Flag:
     name: str
     key: str
     value: str | Sequence[str]
-    """A list for settings that are lists; the text of a YAML mapping for keys."""
+    """A list is already one; a text is one value, or YAML where several are expected."""
+
+
+@attrs.define
+class _Found:
+    """What a file and flags said, by attribute, and what of it has no effect."""
+
+    values: dict[str, object] = attrs.Factory(dict)
+    idle: list["_Idle"] = attrs.Factory(list)
+
+    def note_idle(self, where: str, key: str, reasons: Mapping[str, str]) -> None:
+        if (reason := reasons.get(key)) is not None:
+            self.idle.append(_Idle(where, key, reason))
+
+
+@attrs.frozen
+class _Idle:
+    """Something that was said and has no effect."""
+
+    where: str
+    key: str
+    reason: str
 
 
 def load(
@@ -271,75 +79,106 @@ def load(
 ) -> tuple[Config, list[str]]:
     """The configuration, and warnings. *where* names the YAML *text* in messages.
 
-    Flags count for more than the text. Raises `ConfigError`.
+    Flags count for more than the text, later ones for more than earlier ones. Raises
+    `ConfigError`.
     """
     found = _Found()
-    _read_document(text, where, found)
+    _Document(where, found).read(text)
     for flag in flags:
-        setting = SETTINGS[flag.key]
-        node = _parse(flag.value, flag.name) if setting.secret else _node_of(flag.value)
-        found.values[setting.attribute] = _read_setting(setting, node, flag.name)
+        _read_flag(flag, found)
     values = found.values
-    if key_file := values.pop("key_file", ""):
-        values["keys"] = {**_read_key_file(str(key_file)), **_as_keys(values.get("keys"))}
+    if key_file := str(values.get("key_file", "")):
+        values["keys"] = {**_read_key_file(key_file), **_as_keys(values.get("keys"))}
     if development or values.get("development"):
-        config = _for_development(values)
-    else:
-        config = _built(values)
+        usual = Config.dev()
+        defaults = {name: getattr(usual, name) for name in ("keys", "bind_addresses", "log_level")}
+        values = {**defaults, **values, "development": True}
+    config = _built(Config(), values)
+    _check(config)
+    return config, [*_without_effect(found.idle), *_short_secrets(config)]
+
+
+def _without_effect(idle: Sequence[_Idle]) -> Iterator[str]:
+    """One line for all of a section that has no effect for one reason."""
+    groups: dict[tuple[str, str], list[_Idle]] = {}
+    for each in idle:
+        groups.setdefault((each.key.rpartition(".")[0], each.reason), []).append(each)
+    for (_, reason), group in groups.items():
+        keys = ", ".join(each.key for each in group)
+        verb = "has" if len(group) == 1 else "have"
+        yield f"{group[0].where}: {keys} {verb} no effect: {reason}"
+
+
+def _short_secrets(config: Config) -> Iterator[str]:
+    for key, secret in config.keys.items():
+        if len(secret.encode()) < SECRET_LENGTH and not config.development:
+            yield (
+                f"the secret of API key {key} is short and can be guessed: "
+                f"give it {SECRET_LENGTH} characters or more (`trio-sfu generate-keys` does)"
+            )
+
+
+def _check(config: Config) -> None:
+    """What no single key can tell."""
     if not config.keys:
         raise ConfigError(
             "there are no API keys: to try things out run with --dev, else make a pair with "
             "`trio-sfu generate-keys` and give it with --keys, --key-file or `keys:`"
         )
-    for key, secret in config.keys.items():
-        if len(secret.encode()) < SECRET_LENGTH and not config.development:
-            found.warnings.append(
-                f"the secret of API key {key} is short and can be guessed: "
-                f"give it {SECRET_LENGTH} characters or more (`trio-sfu generate-keys` does)"
-            )
-    return config, found.warnings
-
-
-def _for_development(values: Mapping[str, object]) -> Config:
-    usual = Config.dev()
-    defaults = {name: getattr(usual, name) for name in ("keys", "bind_addresses", "log_level")}
-    return _built({**defaults, **values, "development": True})
+    if config.webhook.api_key and config.webhook.api_key not in config.keys:
+        raise ConfigError(
+            f"webhook.api_key: {config.webhook.api_key!r} is none of the API keys: name one of "
+            "them, or take it away"
+        )
+    if bool(config.tls.cert_file) != bool(config.tls.key_file):
+        missing = "tls.key_file" if config.tls.cert_file else "tls.cert_file"
+        raise ConfigError(f"{missing} is missing: a certificate and its key go together")
 
 
 def _as_keys(value: object) -> Mapping[str, str]:
     return value if isinstance(value, dict) else {}
 
 
-def _built(values: Mapping[str, object]) -> Config:
-    """*values* are by attribute: "rtc.ips.includes"."""
-    tree: dict[str, dict[str, object]] = {}
-    for attribute, value in values.items():
-        parent, _, name = attribute.rpartition(".")
-        tree.setdefault(parent, {})[name] = value
-    filters = {
-        name: Filter(**tree[f"rtc.{name}"])  # type: ignore[arg-type]  # each was read as its type
-        for name in ("interfaces", "ips")
-        if f"rtc.{name}" in tree
-    }
-    rtc = RtcConfig(**tree.get("rtc", {}), **filters)  # type: ignore[arg-type]  # likewise
-    room = RoomConfig(**tree.get("room", {}))  # type: ignore[arg-type]  # likewise
-    return Config(**tree.get("", {}), rtc=rtc, room=room)  # type: ignore[arg-type]  # likewise
+def _built(default: T, values: Mapping[str, object], prefix: str = "") -> T:
+    """*default*, one of `trio_sfu.config`'s classes, with *values* by attribute in place."""
+    changes: dict[str, object] = {}
+    for field in attrs.fields(type(default)):
+        path = prefix + field.name
+        if "section" in field.metadata:
+            changes[field.name] = _built(getattr(default, field.name), values, path + ".")
+        elif path in values:
+            changes[field.name] = values[path]
+    return attrs.evolve(default, **changes)  # type: ignore[misc]  # of whichever class it is
 
 
-def _scalar(value: str) -> yaml.ScalarNode:
-    return yaml.ScalarNode("tag:yaml.org,2002:str", value)
+# --- YAML
 
 
-def _node_of(value: str | Sequence[str]) -> yaml.Node:
-    if isinstance(value, str):
-        return _scalar(value)
-    return yaml.SequenceNode("tag:yaml.org,2002:seq", [_scalar(item) for item in value])
+class _TooDeep(Exception):  # noqa: N818 - no error of YAML's: an answer, caught at once
+    """The text has more than `DEPTH_LIMIT` levels, in the line that it says."""
 
 
-def _parse(text: str | Sequence[str], where: str) -> yaml.Node:
-    assert isinstance(text, str), "keys come as one text"
+class _Loader(yaml.SafeLoader):
+    """Stops at `DEPTH_LIMIT`, long before Python's stack would."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > DEPTH_LIMIT:
+            raise _TooDeep(self.line + 1)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def _compose(text: str, where: str) -> yaml.Node | None:
+    if len(text) > FILE_LIMIT:
+        raise ConfigError(
+            f"{where}: this is too long for a configuration: {FILE_LIMIT} bytes is all"
+        )
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{where}:{line}: this is no YAML: {error.problem}") from None
@@ -347,87 +186,172 @@ def _parse(text: str | Sequence[str], where: str) -> yaml.Node:
         raise ConfigError(
             f"{where}: this is no YAML: it has characters that YAML forbids"
         ) from None
-    if node is None:
-        return yaml.MappingNode("tag:yaml.org,2002:map", [])
-    return node
+    except _TooDeep as deep:
+        raise ConfigError(f"{where}:{deep}: this is nested too deeply") from None
 
 
-def _read_document(text: str, where: str, found: _Found) -> None:
-    root = _parse(text, where)
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{where}:1: expected `key: value` lines, as in livekit.yaml")
-    _read_section(root, "", where, found)
+class _Document:
+    """Walks one YAML text; *where* is what to call it."""
 
+    def __init__(self, where: str, found: _Found) -> None:
+        self._where = where
+        self._found = found
+        self._values = 0
 
-def _read_section(node: yaml.MappingNode, path: str, where: str, found: _Found) -> None:
-    seen: set[str] = set()
-    for key_node, value in node.value:
-        here = f"{where}:{key_node.start_mark.line + 1}"
-        name = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-        key = path + name
-        if key in seen:
-            raise ConfigError(f"{here}: {key} is given twice: take one away")
-        seen.add(key)
-        if value.tag == "tag:yaml.org,2002:null":  # `key:` and nothing after it
-            if key not in SETTINGS and key not in LATER and key not in SECTIONS:
-                raise _unknown(here, key)
-        elif (setting := SETTINGS.get(key)) is not None:
-            found.values[setting.attribute] = _read_setting(setting, value, f"{here}: {key}")
-        elif key in LATER:
-            hint = INSTEAD.get(key, "")
-            found.warnings.append(
-                f"{here}: {key} is LiveKit's and not built here yet: it has no effect"
-                + (f"; {hint}" if hint else "")
-            )
-        elif key not in SECTIONS:
+    def read(self, text: str) -> None:
+        root = _compose(text, self._where)
+        if root is None:
+            return
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(f"{self._where}:1: expected `key: value` lines, as in livekit.yaml")
+        self._section(root, "")
+
+    def tree(self, text: str) -> Tree:
+        """All that *text* says, as one value."""
+        root = _compose(text, self._where)
+        return {} if root is None else self._tree(root, self._where)
+
+    def _section(self, node: yaml.MappingNode, path: str) -> None:
+        seen: set[str] = set()
+        for key_node, value in node.value:
+            here = self._here(key_node)
+            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            key = f"{path}{name}"
+            if key in seen:
+                raise ConfigError(f"{here}: {key} is given twice: take one away")
+            seen.add(key)
+            self._entry(key, value, here)
+
+    def _entry(self, key: str, value: yaml.Node, here: str) -> None:
+        known = SETTINGS.get(OLD_NAMES.get(key, key))
+        if known is None and key not in WITHOUT_EFFECT and key not in SECTIONS:
             raise _unknown(here, key)
+        if value.tag == "tag:yaml.org,2002:null":  # `key:` and nothing after it
+            return
+        if known is not None:
+            tree = self._tree(value, f"{here}: {key}")
+            self._found.values[known.attribute] = _read(known, tree, f"{here}: {key}")
+            self._found.note_idle(here, key, NOT_YET)
+        elif key in WITHOUT_EFFECT:
+            if not _is_off(value):
+                self._found.note_idle(here, key, WITHOUT_EFFECT)
         elif not isinstance(value, yaml.MappingNode):
             raise ConfigError(f"{here}: {key}: expected `key: value` lines, indented")
         else:
-            _read_section(value, key + ".", where, found)
+            self._section(value, key + ".")
+
+    def _tree(self, node: yaml.Node, where: str, depth: int = 0) -> Tree:
+        """Counts what it meets, so that aliases can neither repeat without end nor in a circle."""
+        self._values += 1
+        if self._values > VALUES_LIMIT or depth > DEPTH_LIMIT:
+            raise ConfigError(f"{where}: this says too much: are there aliases of aliases in it?")
+        if isinstance(node, yaml.ScalarNode):
+            return str(node.value)
+        if isinstance(node, yaml.SequenceNode):
+            return [self._tree(item, where, depth + 1) for item in node.value]
+        tree: dict[str, Tree] = {}
+        for key_node, value in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise ConfigError(f"{where}: a key must be a word")
+            if key_node.value in tree:
+                raise ConfigError(
+                    f"{self._here(key_node)}: {key_node.value} is given twice: take one away"
+                )
+            tree[str(key_node.value)] = self._tree(value, where, depth + 1)
+        return tree
+
+    def _here(self, node: yaml.Node) -> str:
+        return f"{self._where}:{node.start_mark.line + 1}"
+
+
+def _is_off(node: yaml.Node) -> bool:
+    """Whether somebody only says that they do not want what is not there."""
+    return str(node.value).lower() in _OFF if isinstance(node, yaml.ScalarNode) else not node.value
+
+
+_OFF: Final = ("", "0", "false", "no", "off")
 
 
 def _unknown(here: str, key: str) -> ConfigError:
     """With the nearest key that there is."""
-    known = {*SETTINGS, *LATER, *SECTIONS}
+    if key.rpartition(".")[2] == "<<":
+        return ConfigError(
+            f"{here}: merge keys (<<) are not read here: write out what they stand for"
+        )
+    known = {*SETTINGS, *WITHOUT_EFFECT, *SECTIONS, *OLD_NAMES}
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.7)
     if not near:
         near = sorted(other for other in known if other.endswith("." + key))[:1]
     hint = (
-        f"did you mean {near[0]}?" if near else "take it away, or see README.md for what there is"
+        f"did you mean {near[0]}?"
+        if near
+        else "take it away, or see docs/configuration.md for what there is"
     )
-    return ConfigError(f"{here}: unknown key {key}: {hint}")
+    return ConfigError(f"{here}: unknown key {key[:100]}: {hint}")
 
 
-def _read_setting(setting: Setting, node: yaml.Node, where: str) -> object:
+def _read(known: Known, value: Tree, where: str) -> object:
     try:
-        return setting.read(node)
-    except ValueError as error:
+        return known.kind.read(value)
+    except ValueError:
         got = ""
-        if not setting.secret and isinstance(node, yaml.ScalarNode):
-            got = f", got {str(node.value)[:80]!r}"
-        raise ConfigError(f"{where}: expected {error}{got}") from None
+        # What should be keys might be a secret, whatever it is.
+        if not known.setting.secret and not isinstance(value, Mapping):
+            got = f", got {value[:80]!r}" if isinstance(value, str) else f", got {str(value)[:80]}"
+        raise ConfigError(f"{where}: expected {known.kind.expected}{got}") from None
+
+
+# --- flags and files
+
+
+def _read_flag(flag: Flag, found: _Found) -> None:
+    key = OLD_NAMES.get(flag.key, flag.key)
+    known = SETTINGS.get(key)
+    if known is None:
+        found.note_idle(flag.name, key, WITHOUT_EFFECT)
+        return
+    value: Tree = flag.value
+    if isinstance(flag.value, str) and known.kind.several:
+        value = _Document(flag.name, found).tree(flag.value)
+    found.values[known.attribute] = _read(known, value, flag.name)
+    found.note_idle(flag.name, key, NOT_YET)
 
 
 def _read_key_file(path: str) -> Mapping[str, str]:
     """Like `keys:`, in a file of its own that not everybody may read."""
-    file = Path(path)
+    text = read_private(path, "key file")
+    tree = _Document(path, _Found()).tree(text)
+    return _as_keys(_read(SETTINGS["keys"], tree, path))
+
+
+def read_private(path: str, what: str) -> str:
+    """The text of a file that holds secrets: everybody else must not be able to read it.
+
+    Raises `ConfigError`.
+    """
+    file = Path(os.path.expandvars(path)).expanduser()
     try:
         mode = file.stat().st_mode
-        text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = _read_text(file)
+    except (OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"{path}: the key file cannot be read: {reason}") from None
+        raise ConfigError(f"{path}: the {what} cannot be read: {reason}") from None
     if os.name == "posix" and mode & stat.S_IRWXO:
-        raise ConfigError(f"{path}: everybody may read the key file: run `chmod o-rwx {path}`")
-    return _as_keys(_read_setting(SETTINGS["keys"], _parse(text, path), path))
+        raise ConfigError(f"{path}: everybody may read the {what}: run `chmod o-rwx {path}`")
+    return text
 
 
 def read_file(path: str) -> str:
     """The text of a configuration file. Raises `ConfigError`."""
     try:
-        return Path(path).read_text("utf-8")
+        return _read_text(Path(path))
     except OSError as error:
         raise ConfigError(f"{path}: the configuration cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
+    except ValueError:
         raise ConfigError(f"{path}: the configuration is no text in UTF-8") from None
+
+
+def _read_text(file: Path) -> str:
+    """One byte more than is allowed, at most: it may be a device, or somebody's video."""
+    with file.open("rb") as stream:
+        return stream.read(FILE_LIMIT + 1).decode("utf-8")

@@ -39,7 +39,7 @@ def advertised(config: RtcConfig, own: Iterable[InterfaceAddress]) -> tuple[str,
     The operator's word is the last one: `node_ip` stands alone, whatever this machine has.
     """
     if config.node_ip:
-        return (config.node_ip,)
+        return tuple(config.node_ip.split(","))
     wanted = [item.address for item in own if _is_wanted(config, item)]
     far = [address for address in wanted if _is_reachable_from_afar(address)]
     near = [address for address in wanted if address.is_loopback]
