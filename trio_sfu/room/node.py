@@ -135,13 +135,20 @@ class Node:
                     del self.rooms[name]
                 self.observe(RoomFinished(room))
 
-    def participant(self, room: Room, who: Identity, listener: Listener) -> Participant:
-        """Somebody who may join *room*."""
+    def participant(
+        self,
+        room: Room,
+        who: Identity,
+        listener: Listener,
+        targets: Iterable[Target] = tuple(Target),
+    ) -> Participant:
+        """Somebody who may join *room*, over as many connections as there are *targets*."""
         return Participant(
             ids.make_sid(ids.PARTICIPANT, self.config.entropy),
             who,
             listener,
             partial(self.connect, room.speakers),
+            targets,
             joined_at=self.wall_time(),
         )
 

@@ -5,7 +5,7 @@ is told what happens through a `Listener`, which is the signalling session of it
 client; the room does not know what language that speaks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -78,10 +78,12 @@ class Participant:
         who: Identity,
         listener: Listener,
         connect: Callable[[Target, Callable[[PeerConnection, Event], None]], PeerConnection],
+        targets: Iterable[Target] = tuple(Target),
         *,
         joined_at: float,
     ) -> None:
-        """*connect* makes a connection; *joined_at* is in seconds since 1970."""
+        """*connect* makes a connection, one for each of *targets*; *joined_at* is in seconds
+        since 1970."""
         self.sid = sid
         self.who = who
         self.listener = listener
@@ -93,7 +95,9 @@ class Participant:
         """What this one publishes, by SID."""
         self.subscriptions: dict[str, Subscription] = {}
         """What this one hears, by the track's SID."""
-        self.connections = {target: connect(target, self.hear) for target in Target}
+        self.connections = {target: connect(target, self.hear) for target in targets}
+        self.subscriber_primary = who.grants.can_subscribe and Target.SUBSCRIBER in self.connections
+        """Which connection decides that the participant is there: who hears, must hear."""
         self.scope = trio.CancelScope()
         self.gone = trio.Event()
         self.leave_reason = LeaveReason.UNKNOWN_REASON
@@ -128,12 +132,7 @@ class Participant:
     @property
     def downlink(self) -> PeerConnection:
         """The connection on which this one hears; the data from others comes here too."""
-        return self.connections[Target.SUBSCRIBER if self.subscriber_primary else Target.PUBLISHER]
-
-    @property
-    def subscriber_primary(self) -> bool:
-        """Which connection decides that the participant is there: who hears, must hear."""
-        return self.who.grants.can_subscribe
+        return self.connections[Target.SUBSCRIBER] if self.subscriber_primary else self.uplink
 
     def advance(self, state: ParticipantState) -> bool:
         """Whether *state* is further than so far; there is no way back."""

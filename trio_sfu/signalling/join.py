@@ -90,6 +90,11 @@ class JoinRequest:
     subscriber_allow_pause: bool | None = None
     """None: the client did not say, the server's configuration decides."""
 
+    one_connection: bool = False
+    """Whether it speaks `/rtc/v1`: one PeerConnection, on which the client makes every offer."""
+    requests: tuple[SignalRequest, ...] = ()
+    """What it asks for at once, in order: tracks to announce, then its first offer."""
+
     reconnect: bool = False
     """It was here before and wants to go on: see *participant_sid*."""
     reconnect_reason: int = 0

@@ -1,8 +1,8 @@
-"""Offers and answers of one client's two PeerConnections.
+"""Offers and answers of a client's PeerConnections.
 
-On `/rtc` the client offers what it publishes and we answer at once: `Uplink`.
-What it subscribes to we offer, and it answers: `Downlink`, where the art is in
-not offering too often. Tracks come and go in bursts, every offer costs a round
+What a client offers we answer at once: `Answerer`. On `/rtc` it offers what it
+publishes only; what it subscribes to we offer there, and it answers: `Downlink`,
+where the art is in not offering too often. Tracks come and go in bursts, every offer costs a round
 trip, and there may be only one at a time:
 
     want() --> debounce (10 or 150 ms) --> offer --> answer --> want()ed again? offer at once
@@ -40,8 +40,8 @@ ANSWER_TIMEOUT: Final = 15.0
 """Seconds after which a client that does not answer is lost."""
 
 
-class Uplink:
-    """Answers the offers in which a client publishes."""
+class Answerer:
+    """Answers the offers of a client."""
 
     def __init__(self, ours: Transport, entropy: Entropy) -> None:
         self._ours = ours

@@ -12,6 +12,7 @@ import structlog
 from livekit.protocol import models, rtc
 
 from trio_sfu.errors import WireError
+from trio_sfu.peer.events import AddCandidate
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
 from trio_sfu.signalling import translate
@@ -49,7 +50,7 @@ OWN_REASONS: Final = frozenset(
 def offer(session: "Session", message: rtc.SessionDescription) -> None:
     """The client wants to publish something else than so far."""
     try:
-        session.answer(message.sdp, message.id)
+        session.offer(message.sdp, message.id)
     except WireError as error:
         log.info("an offer that cannot be answered", error=str(error)[:MAX_LOGGED], **session.names)
         session.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
@@ -58,7 +59,7 @@ def offer(session: "Session", message: rtc.SessionDescription) -> None:
 def answer(session: "Session", message: rtc.SessionDescription) -> None:
     """The client has looked at our offer."""
     try:
-        session.accept(message.sdp, message.id)
+        session.answer(message.sdp, message.id)
     except WireError as error:
         log.info(
             "an answer that does not fit the offer", error=str(error)[:MAX_LOGGED], **session.names
@@ -70,10 +71,11 @@ def trickle(session: "Session", message: rtc.TrickleRequest) -> None:
     """The client may be reached at another address, too."""
     line = translate.candidate_line(message.candidateInit)
     target = _TARGETS.get(message.target)
-    if target is None or (line is None and not message.final):
+    connection = None if target is None else session.participant.connections.get(target)
+    if connection is None or (line is None and not message.final):
         session.refuse(Reason.UNCLASSIFIED_ERROR, "not a candidate", trickle=message)
     elif line is not None:
-        session.add_candidate(target, line)
+        connection.mailbox.wish(AddCandidate(line))
 
 
 def add_track(session: "Session", message: rtc.AddTrackRequest) -> None:

@@ -13,20 +13,17 @@ import structlog
 from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 
-from trio_sfu.peer.events import AddCandidate, OpenChannel
 from trio_sfu.room import journal
-from trio_sfu.room.connection import PeerConnection, Target
-from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE
+from trio_sfu.room.connection import PeerConnection
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.node import Node
 from trio_sfu.room.participant import Identity, Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
-from trio_sfu.sdp.attributes import Fingerprint
-from trio_sfu.sdp.session import Transport
-from trio_sfu.signalling import negotiation, packets, translate
+from trio_sfu.signalling import packets, translate
 from trio_sfu.signalling.join import JoinRequest
+from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
 from trio_sfu.signalling.publishing import Publishing
 from trio_sfu.signalling.requests import REQUESTS
 from trio_sfu.signalling.subscribing import Subscribing
@@ -63,6 +60,7 @@ class Session:
         self, node: Node, room: Room, join: JoinRequest, clock: Callable[[], float]
     ) -> None:
         """*clock* is Trio's, or a test's."""
+        way = OneConnection if join.one_connection else TwoConnections
         self.node = node
         self.room = room
         self.participant = node.participant(
@@ -80,6 +78,7 @@ class Session:
                 auto_subscribe=join.auto_subscribe,
             ),
             self,
+            way.TARGETS,
         )
         self.publishing = Publishing(
             room, self.participant, join.client, self.respond, node.config.entropy
@@ -91,10 +90,7 @@ class Session:
         self._clock = clock
         self._responses: list[rtc.SignalResponse] = []
         self._updates = Updates()
-        self._uplink = negotiation.Uplink(self._transport(Target.PUBLISHER), node.config.entropy)
-        self._downlink = negotiation.Downlink(
-            self._transport(Target.SUBSCRIBER), node.config.entropy
-        )
+        self.path: Path = way(self)
         self._join_deadline = math.inf
 
     @property
@@ -111,13 +107,10 @@ class Session:
         self.respond(rtc.SignalResponse(join=self._join_response()))
         participant.advance(ParticipantState.JOINED)
         self.room.tell(participant, urgent=False)
-        if participant.subscriber_primary:
-            for label, ordered in ((RELIABLE, True), (LOSSY, False), (DATA_TRACK, False)):
-                participant.downlink.mailbox.wish(
-                    OpenChannel(label, ordered, None if ordered else 0)
-                )
-            self.room.subscribe_to_all(participant)
-            self._downlink.want(self._clock(), at_once=True)
+        self.room.subscribe_to_all(participant)
+        self.path.begin(self._clock())
+        for request in self._join.requests:
+            self.receive(request)
         self.ring()
 
     def receive(self, request: rtc.SignalRequest) -> None:
@@ -128,7 +121,7 @@ class Session:
 
     @property
     def deadline(self) -> float:
-        return min(self._updates.deadline, self._downlink.deadline, self._join_deadline)
+        return min(self._updates.deadline, self.path.deadline, self._join_deadline)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due by *now*."""
@@ -136,16 +129,10 @@ class Session:
             self._join_deadline = math.inf
             if self.participant.state is not ParticipantState.ACTIVE:
                 self.participant.leave(LeaveReason.JOIN_FAILURE)
-        if self._downlink.timed_out(now):
-            if self.participant.state is ParticipantState.ACTIVE:
-                self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
-            self._downlink.wait_on(now)  # a client that still joins has its own deadline
-        offering = self._downlink.offer_due(now)
-        # Whose tracks an offer carries must be known to the client before it.
-        if offering or now >= self._updates.deadline:
-            self._responses += self._updates.take()
-        if offering:
-            self._offer(now)
+        if now >= self._updates.deadline:
+            self.inform()
+        if now >= self.path.deadline:
+            self.path.handle_timeout(now)
 
     def take_responses(self) -> list[rtc.SignalResponse]:
         taken, self._responses = self._responses, []
@@ -176,50 +163,19 @@ class Session:
         )
         self.respond(rtc.SignalResponse(request_response=response))
 
-    # --- descriptions
+    def inform(self) -> None:
+        """Tell the client now what it has yet to be told of the others."""
+        self._responses += self._updates.take()
 
-    def answer(self, sdp: str, number: int) -> None:
-        """Answer the client's offer, and publish what it brings; `WireError` if it is bad."""
-        agreement = self._uplink.answer(sdp, self.publishing.plan)
-        remote = negotiation.set_remote(agreement)
-        mailbox = self.participant.connections[Target.PUBLISHER].mailbox
-        mailbox.wish(remote)
-        mailbox.wish(negotiation.configure(agreement))
-        self.respond(
-            rtc.SignalResponse(
-                answer=rtc.SessionDescription(
-                    type="answer", sdp=str(agreement.description), id=number
-                )
-            )
-        )
-        self.publishing.settle(agreement.sections)
-
-    def _offer(self, now: float) -> None:
-        sdp, number, mids = self._downlink.offer(self.subscribing.sendings(), now)
-        self.respond(
-            rtc.SignalResponse(
-                offer=rtc.SessionDescription(
-                    type="offer", sdp=sdp, id=number, mid_to_track_id=dict(mids)
-                )
-            )
-        )
-
-    def accept(self, sdp: str, number: int) -> None:
-        """The client's answer to our offer; `WireError` if it does not fit."""
-        now = self._clock()
-        offered = self._downlink.offered
-        agreement = self._downlink.accept(sdp, number, now)
-        if agreement is None:
-            log.info("an answer that nobody waits for", number=number, **self.names)
-            return
-        connection = self.participant.connections[Target.SUBSCRIBER]
-        connection.mailbox.wish(negotiation.set_remote(agreement))
-        connection.mailbox.wish(negotiation.configure(agreement))
-        self.subscribing.settle(connection, agreement.sections, offered, now)
+    def offer(self, sdp: str, number: int) -> None:
+        """The client's offer; `WireError` if there is no answering it."""
+        self.path.offer(sdp, number, self._clock())
         self.ring()
 
-    def add_candidate(self, target: Target, line: str) -> None:
-        self.participant.connections[target].mailbox.wish(AddCandidate(line))
+    def answer(self, sdp: str, number: int) -> None:
+        """The client's answer to our offer; `WireError` if it does not fit."""
+        self.path.answer(sdp, number, self._clock())
+        self.ring()
 
     # --- Listener: what happens in the room
 
@@ -239,7 +195,7 @@ class Session:
 
     def subscriptions_changed(self) -> None:
         if self.participant.state is not ParticipantState.JOINING:
-            self._downlink.want(self._clock())
+            self.path.want(self._clock())
             self.ring()
 
     def track_subscribed(self, track: PublishedTrack) -> None:
@@ -255,19 +211,6 @@ class Session:
             state=connection.state.name.lower(),
             **({"reason": reason} if reason else {}),
             **self.names,
-        )
-
-    def _transport(self, target: Target) -> Transport:
-        """Our end of one of the client's connections, as its descriptions tell it."""
-        config = self.node.config
-        ours = self.participant.connections[target].peer.ice.local
-        return Transport(
-            ufrag=ours.ufrag,
-            password=ours.password,
-            fingerprints=(Fingerprint.parse(str(config.certificate.fingerprint)),),
-            lite=config.ice_lite,
-            candidates=config.candidates,
-            complete=True,
         )
 
     def _room_info(self) -> models.Room:
