@@ -15,7 +15,7 @@ from trio_sfu.peer.events import ChannelOpened, DataReceived, Event, PeerState, 
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.data import RELIABLE, Message
 from trio_sfu.room.grants import Grants, Kind
-from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Inbox
 from trio_sfu.room.rpc import Calls
 from trio_sfu.room.speakers import Speaker
@@ -27,10 +27,21 @@ class Listener(Protocol):
     """What a participant's signalling session hears of the room. No call waits."""
 
     def participant_changed(self, participant: "Participant", *, urgent: bool) -> None:
-        """Somebody (perhaps oneself) joined, left, or says something else of themselves."""
+        """Somebody joined, left, or says something else of themselves. Of oneself a
+        participant hears only what the application changed, or it itself by request."""
 
     def room_changed(self) -> None:
         """The room's metadata or numbers changed."""
+
+    def claims_changed(self) -> None:
+        """What a new token of this participant's would say changed: rights, name, metadata."""
+
+    def mute_wanted(self, sid: str, *, muted: bool) -> TrackInfo | None:
+        """The application (un)mutes this participant's track *sid*. Returns what it says of
+        itself if it was announced, but has no media yet."""
+
+    def track_unpublished(self, track: PublishedTrack) -> None:
+        """*track*, which this participant publishes, was taken away by the server."""
 
     def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
         """Who speaks, and who stopped; only those whom this participant hears."""
@@ -97,7 +108,8 @@ class Participant:
         """What this one hears, by the track's SID."""
         self.connections = {target: connect(target, self.hear) for target in targets}
         self.subscriber_primary = who.grants.can_subscribe and Target.SUBSCRIBER in self.connections
-        """Which connection decides that the participant is there: who hears, must hear."""
+        """Which connection decides that the participant is there: who hears, must hear.
+        That is settled when they join; a right that comes later does not change it."""
         self.scope = trio.CancelScope()
         self.gone = trio.Event()
         self.leave_reason = LeaveReason.UNKNOWN_REASON

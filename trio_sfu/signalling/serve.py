@@ -12,10 +12,11 @@ import structlog
 import trio
 from livekit.protocol.rtc import SignalRequest, SignalResponse
 
+from trio_sfu.room.changes import exceeded
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.room.node import Node, NoSuchRoom, TooManyRooms
 from trio_sfu.room.participant import Participant
-from trio_sfu.room.room import Room
+from trio_sfu.room.room import Room, RoomFull
 from trio_sfu.signalling import translate
 from trio_sfu.signalling.join import JoinRequest, Refused
 from trio_sfu.signalling.requests import OWN_REASONS
@@ -43,6 +44,10 @@ class Signalling:
 
         Raises `Refused`.
         """
+        limits = self._node.config.limits
+        if too_long := exceeded(limits, metadata=join.metadata, attributes=join.attributes):
+            # LiveKit answers with this status to all that its media node finds wrong.
+            raise Refused(500, f"the participant's {too_long} exceeds limits")
         if join.reconnect:
             # There is no resume yet: the client shall join anew.
             responses.send_nowait(translate.leave(LeaveReason.STATE_MISMATCH, rejoin=True))
@@ -65,6 +70,8 @@ class Signalling:
             await self._node.join(join.room, make, life, may_create=may_create)
         except NoSuchRoom:
             raise Refused(404, NO_SUCH_ROOM) from None
+        except RoomFull:
+            raise Refused(500, "the room has as many participants as it may have") from None
         except TooManyRooms:
             raise Refused(503, "this server has as many rooms as it can") from None
 

@@ -15,7 +15,7 @@ from livekit.protocol import models, rtc
 
 from trio_sfu.room import journal
 from trio_sfu.room.connection import PeerConnection
-from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.node import Node
 from trio_sfu.room.participant import Identity, Participant
 from trio_sfu.room.room import Room
@@ -49,6 +49,8 @@ PUBLISH_CODECS: Final = (
 MAX_RESPONSES: Final = 1_000
 """Responses that nobody has taken. A client that does not hear what it is told has
 another idea of the call than we have, so it must begin anew."""
+CONFIRMED_SINCE: Final = 15
+"""Clients of an older protocol are told of what failed only."""
 MAX_ECHO: Final = 16 << 10
 """Bytes of a refused request that its client is reminded of."""
 
@@ -145,6 +147,12 @@ class Session:
         else:
             self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
 
+    def confirm(self, request_id: int, **request: Message) -> None:
+        """Tell the client that what it asked for is done, after what came of it."""
+        if self._join.protocol >= CONFIRMED_SINCE:
+            self._responses += self._updates.take()
+            self.refuse(rtc.RequestResponse.Reason.OK, "", request_id, **request)
+
     def refuse(
         self,
         reason: "rtc.RequestResponse.Reason",
@@ -181,14 +189,24 @@ class Session:
 
     def participant_changed(self, participant: Participant, *, urgent: bool) -> None:
         if self.participant.state is not ParticipantState.JOINING:
-            mine = participant is self.participant
-            if not mine:
-                self._updates.note(participant, self._clock(), urgent=urgent)
-                self.ring()
+            self._updates.note(participant, self._clock(), urgent=urgent)
+            self.ring()
 
     def room_changed(self) -> None:
         if self.participant.state is not ParticipantState.JOINING:
             self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room_info())))
+
+    def claims_changed(self) -> None:
+        """A new token goes to the client once there is a resume for which it needs one."""
+
+    def mute_wanted(self, sid: str, *, muted: bool) -> TrackInfo | None:
+        self.respond(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
+        return self.publishing.announcements.mute(sid, muted=muted)
+
+    def track_unpublished(self, track: PublishedTrack) -> None:
+        self.respond(
+            rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=track.sid))
+        )
 
     def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
         self.respond(translate.speakers_changed(speakers))
