@@ -51,8 +51,8 @@ def ask(identity: str, room: str = "kitchen", **fields: object) -> JoinRequest:
     """*identity*'s request to join; *fields* of JoinRequest, or rights of a token."""
     rights = {name: fields.pop(name) for name in list(fields) if name in _RIGHTS}
     grants = Grants(room=room, room_join=True, **rights)
-    fields = {"client": ClientInfo(), "protocol": 17, **fields}
-    return JoinRequest(room=room, identity=identity, grants=grants, **fields)
+    fields.setdefault("client", ClientInfo())
+    return JoinRequest(room=room, identity=identity, grants=grants, protocol=17, **fields)
 
 
 _RIGHTS = {field.name for field in attrs.fields(Grants)} - {"room"}

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import trio
 
-from trio_sfu.config import LimitConfig, RoomConfig
+from trio_sfu.config import RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.dtls.certificate import Certificate
 from trio_sfu.ice import credentials
@@ -50,7 +50,6 @@ class NodeConfig:
     wall: float
     """Seconds since 1970 at zero of Trio's clock."""
     room: RoomConfig = attrs.Factory(RoomConfig)
-    limits: LimitConfig = attrs.Factory(LimitConfig)
     tag: str = ""
     """Begins every ufrag of ours: which worker a check belongs to."""
     ice_lite: bool = True
@@ -92,7 +91,7 @@ class Node:
     ) -> None:
         """Let somebody into the room of that name, which starts if there is none.
 
-        If it raises, nobody is in. Raises `TooManyRooms`, `RoomFull`; `NoSuchRoom` where the room
+        If it raises, nobody is in. Raises `TooManyRooms`; `NoSuchRoom` where the room
         is not there and may not be made.
         """
         while True:

@@ -15,7 +15,7 @@ from trio_sfu.peer.events import ChannelOpened, DataReceived, Event, PeerState, 
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.data import RELIABLE, Message
 from trio_sfu.room.grants import Grants, Kind
-from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
+from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.latecomers import Inbox
 from trio_sfu.room.rpc import Calls
 from trio_sfu.room.speakers import Speaker
@@ -27,21 +27,10 @@ class Listener(Protocol):
     """What a participant's signalling session hears of the room. No call waits."""
 
     def participant_changed(self, participant: "Participant", *, urgent: bool) -> None:
-        """Somebody joined, left, or says something else of themselves. Of oneself a
-        participant hears only what the application changed, or it itself by request."""
+        """Somebody (perhaps oneself) joined, left, or says something else of themselves."""
 
     def room_changed(self) -> None:
         """The room's metadata or numbers changed."""
-
-    def claims_changed(self) -> None:
-        """What a new token of this participant's would say changed: rights, name, metadata."""
-
-    def mute_wanted(self, sid: str, *, muted: bool) -> TrackInfo | None:
-        """The application (un)mutes this participant's track *sid*. Returns what it says of
-        itself if it was announced, but has no media yet."""
-
-    def track_unpublished(self, track: PublishedTrack) -> None:
-        """*track*, which this participant publishes, was taken away by the server."""
 
     def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
         """Who speaks, and who stopped; only those whom this participant hears."""
@@ -55,8 +44,12 @@ class Listener(Protocol):
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         """This participant's client sent *data* on a data channel."""
 
-    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
-        """One of this participant's connections is in another state; *reason* of a failure."""
+    def connection_changed(
+        self, connection: PeerConnection, reason: str, *, final: bool = False
+    ) -> None:
+        """One of this participant's connections is in another state; *reason* of a failure,
+        which is *final* if no restart of ICE will mend it. How long a participant stays
+        whose connection has failed is for the listener to say."""
 
 
 @attrs.frozen(kw_only=True)
@@ -101,6 +94,8 @@ class Participant:
         self.joined_at = joined_at
         self.version = 0
         self.state = ParticipantState.JOINING
+        self.was_connected = False
+        """Whether media could flow at some time, on one connection at least."""
         self.is_publisher = False
         self.tracks: dict[str, PublishedTrack] = {}
         """What this one publishes, by SID."""
@@ -108,8 +103,7 @@ class Participant:
         """What this one hears, by the track's SID."""
         self.connections = {target: connect(target, self.hear) for target in targets}
         self.subscriber_primary = who.grants.can_subscribe and Target.SUBSCRIBER in self.connections
-        """Which connection decides that the participant is there: who hears, must hear.
-        That is settled when they join; a right that comes later does not change it."""
+        """Which connection decides that the participant is there: who hears, must hear."""
         self.scope = trio.CancelScope()
         self.gone = trio.Event()
         self.leave_reason = LeaveReason.UNKNOWN_REASON
@@ -171,11 +165,10 @@ class Participant:
             case ChannelOpened(label):
                 if label == RELIABLE and connection is self.downlink:
                     self.on_listening()
-            case StateChanged(state, reason):
-                self.listener.connection_changed(connection, reason)
-                if state is PeerState.FAILED:
-                    self.leave(LeaveReason.CONNECTION_TIMEOUT, rejoin=True)
-                elif state is PeerState.CONNECTED and connection is self.downlink:
+            case StateChanged(state, reason, final):
+                self.was_connected = self.was_connected or state is PeerState.CONNECTED
+                self.listener.connection_changed(connection, reason, final=final)
+                if state is PeerState.CONNECTED and connection is self.downlink:
                     self.on_active()
             case _:
                 pass

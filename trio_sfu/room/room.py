@@ -19,14 +19,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import attrs
 import trio
 
 from trio_sfu.config import RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.room.contain import contain
 from trio_sfu.room.data import Message, catch_up
-from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
+from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.latecomers import Nonces, Recent
 from trio_sfu.room.observe import (
     Observer,
@@ -52,10 +51,6 @@ Life = Callable[[Participant], Awaitable[object]]
 
 class RoomClosed(Exception):  # noqa: N818 - no failure: the caller makes a new room
     """The room ended while somebody wanted to join it."""
-
-
-class RoomFull(Exception):  # noqa: N818 - no failure: an answer, and read as one
-    """There are as many in the room as may be."""
 
 
 class Room:
@@ -97,11 +92,6 @@ class Room:
         return sum(not each.who.dependent for each in self.participants.values())
 
     @property
-    def full(self) -> bool:
-        """Whether nobody is let in but those who do not count."""
-        return 0 < self.config.max_participants <= self.occupants
-
-    @property
     def publishers(self) -> int:
         return sum(each.is_publisher for each in self.participants.values())
 
@@ -122,7 +112,7 @@ class Room:
     async def join(self, participant: Participant, life: Life) -> None:
         """Return once *participant* is in. If it raises, `Cancelled` too, they are not.
 
-        Somebody of the same identity leaves first. Raises `RoomClosed`, `RoomFull`.
+        Somebody of the same identity leaves first. Raises `RoomClosed`.
         """
         while (old := self.participants.get(participant.identity)) is not None:
             old.leave(LeaveReason.DUPLICATE_IDENTITY)
@@ -147,8 +137,6 @@ class Room:
         """A place in the room's tables."""
         if participant.identity in self.participants:
             raise RoomClosed(f"{participant.identity!r} came twice at once")
-        if self.full and not participant.who.dependent:
-            raise RoomFull(self.name)
         self.participants[participant.identity] = participant
         participant.on_active = lambda: self.activate(participant)
         participant.on_listening = lambda: catch_up(self, participant, trio.current_time())
@@ -175,33 +163,29 @@ class Room:
 
     def activate(self, participant: Participant) -> None:
         """Media can flow: *participant* hears all that there is."""
+        participant.was_connected = True
         if participant.advance(ParticipantState.ACTIVE):
             self.tell(participant, urgent=participant.is_publisher)
             self.observe(ParticipantJoined(self, participant))
             self.subscribe_to_all(participant)
 
-    def tell(self, participant: Participant, *, urgent: bool, themselves: bool = False) -> None:
-        """Everybody learns what *participant* now says of themselves, they only if asked for."""
+    def tell(self, participant: Participant, *, urgent: bool) -> None:
+        """Everybody learns what *participant* now says of themselves."""
         participant.version += 1
         for other in self.participants.values():
-            if themselves if other is participant else not participant.hidden:
+            if other is participant or not participant.hidden:
                 other.listener.participant_changed(participant, urgent=urgent)
 
     def _count(self, participant: Participant) -> None:
-        """*participant* came or went."""
+        """*participant* came or went. An empty room is closed after a while."""
         self._news.set()
         if participant.who.grants.recorder:
             self.changed()
-        self.reckon()
-
-    def reckon(self) -> None:
-        """Perhaps there is nobody any more for whom the room is there: then it ends, after a while.
-
-        An agent that waits for somebody to come neither hurries nor delays that.
-        """
+        if participant.who.dependent:
+            return  # an agent that waits for somebody to come neither hurries nor delays us
         if self.occupants:
             self.expires = math.inf
-        elif self.expires == math.inf:
+        else:
             self.expires = trio.current_time() + self.config.departure_timeout
         self._expiry.set()
 
@@ -261,20 +245,12 @@ class Room:
         self.tell(publisher, urgent=True)
         self.observe(TrackUnpublished(self, track))
 
-    def mute(self, track: PublishedTrack, *, muted: bool, themselves: bool = False) -> None:
-        """*track*'s publisher falls silent, or does no longer; *themselves* as in `tell`."""
+    def mute(self, track: PublishedTrack, *, muted: bool) -> None:
+        """*track*'s publisher falls silent, or does no longer."""
         track.mute(muted=muted, now=trio.current_time())
         if muted:
             self.speakers.forget(track.sid)
-        self.tell(track.publisher, urgent=True, themselves=themselves)
-
-    def retouch(self, track: PublishedTrack, info: TrackInfo) -> None:
-        """*track* says *info* of itself from now on."""
-        if info != track.info:
-            track.info = attrs.evolve(info, version=track.info.version + 1)
-            self.tell(track.publisher, urgent=True)
-            for subscription in track.subscriptions.values():  # its size decides on layers
-                subscription.retarget(trio.current_time())
+        self.tell(track.publisher, urgent=True)
 
     # --- subscriptions
 

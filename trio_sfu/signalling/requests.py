@@ -15,8 +15,9 @@ from trio_sfu.errors import WireError
 from trio_sfu.peer.events import AddCandidate
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
-from trio_sfu.signalling import describing, translate
+from trio_sfu.signalling import translate
 from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
+from trio_sfu.signalling.resume import sync_state
 
 if TYPE_CHECKING:
     from trio_sfu.signalling.session import Session
@@ -103,7 +104,7 @@ def mute(session: "Session", message: rtc.MuteTrackRequest) -> None:
     if track is not None:
         if track.info.muted != message.muted:
             session.room.mute(track, muted=message.muted)
-    elif session.publishing.announcements.mute(message.sid, muted=message.muted) is None:
+    elif not session.publishing.announcements.mute(message.sid, muted=message.muted):
         session.refuse(Reason.NOT_FOUND, "track not found", mute=message)
 
 
@@ -142,6 +143,16 @@ def leave(session: "Session", message: rtc.LeaveRequest) -> None:
     session.participant.leave(next(given, LeaveReason.CLIENT_INITIATED))
 
 
+def update_metadata(session: "Session", message: rtc.UpdateParticipantMetadata) -> None:
+    """The client wants to say something else about itself: with the conversation issue."""
+    session.refuse(
+        Reason.NOT_ALLOWED,
+        "does not have permission to update own metadata",
+        request_id=message.request_id,
+        update_metadata=message,
+    )
+
+
 REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
     "offer": offer,
     "answer": answer,
@@ -151,8 +162,7 @@ REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
     "subscription": subscription,
     "track_setting": track_setting,
     "leave": leave,
-    "update_metadata": describing.update_metadata,
-    "update_audio_track": describing.update_audio_track,
-    "update_video_track": describing.update_video_track,
+    "sync_state": sync_state,
+    "update_metadata": update_metadata,
 }
 """By the name of the field in SignalRequest. Pings never come here: the socket answers them."""

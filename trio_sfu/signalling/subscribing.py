@@ -9,6 +9,7 @@ unsubscribed from, and the client told why.
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+import attrs
 from livekit.protocol import models, rtc
 
 from trio_sfu.room.connection import PeerConnection
@@ -60,6 +61,11 @@ class Subscribing:
             del self._settings[next(iter(self._settings))]
         if (subscription := self._participant.subscriptions.get(sid)) is not None:
             subscription.change(settings, self._clock())
+
+    def disable(self, sid: str) -> None:
+        """The client shows this one nowhere just now; all else that it asked of it stays."""
+        before = self._settings.get(sid, TrackSettings())
+        self.change_settings(sid, attrs.evolve(before, disabled=True))
 
     def sendings(self) -> list[Sending]:
         """All that is to be sent to the client, as a description tells it."""

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import attrs
 from livekit.protocol import models, rtc
 
 from trio_sfu.room.grants import Grants, Source
@@ -38,6 +37,9 @@ PING_TIMEOUT: Final = 15
 
 MAX_LIST: Final = 16
 """Layers and codecs that are looked at in one request."""
+
+Action = rtc.LeaveRequest.Action
+"""What a client that is sent away shall do: DISCONNECT, RESUME, RECONNECT (join anew)."""
 
 _SOURCES: Final = {
     Source.UNKNOWN: models.TrackSource.UNKNOWN,
@@ -92,24 +94,6 @@ def permission(grants: Grants) -> models.ParticipantPermission:
         can_update_metadata=grants.can_update_own_metadata,
         agent=grants.agent,
         can_subscribe_metrics=grants.can_subscribe_metrics,
-        can_manage_agent_session=grants.can_manage_agent_session,
-    )
-
-
-def permitted(message: models.ParticipantPermission, grants: Grants) -> Grants:
-    """*grants* with the rights that *message* gives and takes; what it does not name stays."""
-    return attrs.evolve(
-        grants,
-        can_subscribe=message.can_subscribe,
-        can_publish=message.can_publish,
-        can_publish_data=message.can_publish_data,
-        can_publish_sources=frozenset(map(source, message.can_publish_sources)),
-        hidden=message.hidden,
-        recorder=message.recorder,
-        can_update_own_metadata=message.can_update_metadata,
-        agent=message.agent,
-        can_subscribe_metrics=message.can_subscribe_metrics,
-        can_manage_agent_session=message.can_manage_agent_session,
     )
 
 
@@ -175,7 +159,6 @@ def room_info(room: Room, codecs: Sequence[models.Codec] = ()) -> models.Room:
         metadata=room.metadata,
         empty_timeout=room.config.empty_timeout,
         departure_timeout=room.config.departure_timeout,
-        max_participants=room.config.max_participants,
         creation_time=int(room.created_at),
         creation_time_ms=int(room.created_at * 1000),
         num_participants=room.occupants,
@@ -197,11 +180,13 @@ def server_info(node: str, region: str = "") -> models.ServerInfo:
     )
 
 
-def leave(reason: LeaveReason, *, rejoin: bool) -> rtc.SignalResponse:
-    """The last thing a client hears."""
-    action = rtc.LeaveRequest.Action.RECONNECT if rejoin else rtc.LeaveRequest.Action.DISCONNECT
+def leave(reason: LeaveReason, action: "rtc.LeaveRequest.Action") -> rtc.SignalResponse:
+    """The last thing that a client hears on a socket. Clients of an old protocol know of
+    *action* only whether they may come back at all."""
     return rtc.SignalResponse(
-        leave=rtc.LeaveRequest(reason=reason.name, action=action, can_reconnect=rejoin)
+        leave=rtc.LeaveRequest(
+            reason=reason.name, action=action, can_reconnect=action is not Action.DISCONNECT
+        )
     )
 
 
