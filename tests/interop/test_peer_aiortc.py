@@ -107,7 +107,7 @@ class Ours:
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.endpoint.run)
-            await drive(self.peer, self.mailbox, self._step, self._send)
+            await drive(self.peer, self.mailbox, self._step, self._send, self.endpoint.turns)
 
     def answer(self, offer: str) -> str:
         ours = self.peer.ice.local

@@ -8,6 +8,7 @@ import trio.testing
 from trio_sfu.core import Datagram
 from trio_sfu.net.driver import drive
 from trio_sfu.net.mailbox import Mailbox
+from trio_sfu.net.turns import Turns
 
 
 class Clockwork:
@@ -36,7 +37,14 @@ def letter(data: bytes) -> list[Datagram]:
 
 async def run(core: Clockwork, mailbox: Mailbox[str], seconds: float) -> None:
     with trio.move_on_after(seconds):
-        await drive(core, mailbox, lambda now: None, lambda datagrams: None)
+        await drive_alone(core, mailbox)
+
+
+async def drive_alone(core: Clockwork, mailbox: Mailbox[str]) -> None:
+    turns = Turns(lambda: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(turns.run)
+        await drive(core, mailbox, lambda now: None, lambda datagrams: None, turns)
 
 
 async def test_a_core_is_called_when_it_is_due(autojump_clock: trio.testing.MockClock) -> None:
@@ -65,7 +73,7 @@ async def test_a_deadline_that_moves_while_it_is_waited_for_is_kept(
 
 async def test_a_core_that_is_always_due_hears_as_well(nursery: trio.Nursery) -> None:
     core, mailbox = Clockwork(-math.inf, -math.inf), Mailbox[str]()
-    nursery.start_soon(drive, core, mailbox, lambda now: None, lambda datagrams: None)
+    nursery.start_soon(drive_alone, core, mailbox)
     for _ in range(5):
         await trio.lowlevel.checkpoint()
     mailbox.put(letter(b"hello"))

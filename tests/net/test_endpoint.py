@@ -106,6 +106,7 @@ async def test_what_many_say_in_one_turn_leaves_together_and_nothing_stays_behin
 
         def say(mailbox: Mailbox[object], words: bytes) -> None:
             endpoint.sender(mailbox)([Datagram(words, sink.address, sock.address)])
+            endpoint.turns.ask(mailbox)
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(endpoint.run)

@@ -255,3 +255,14 @@ def test_a_stream_lives_through_a_negotiation() -> None:
     heard(sending, Nack(9, 700, (5,)))
     assert len(sending.take_repeats()) == 1
     assert sending.statistics()["7"].packets == 1
+
+
+def test_packets_need_not_be_numbered_though_it_was_negotiated() -> None:
+    """Then a browser estimates the bandwidth itself, and says so once a second."""
+    sending = OutgoingMedia(WALL, bytes, numbers=False)
+    sending.configure([TO_BOB], 0.0)
+    packet = parse(*sending.send([outgoing(5)], 1.0))
+    assert packet.extensions.keys() == {sections.MID_ID, sections.SEND_TIME_ID}
+    heard(sending, Nack(9, TO_BOB.ssrc, (5,)))
+    (repeat,) = map(parse, sending.take_repeats())
+    assert repeat.extensions.keys() == {sections.MID_ID, sections.SEND_TIME_ID}

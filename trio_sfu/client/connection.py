@@ -77,9 +77,9 @@ class ClientConnection:
                 nursery.start_soon(self._endpoint.run)
                 task_status.started()
                 try:
-                    await drive(
-                        self.peer, self.mailbox, self._step, self._endpoint.sender(self.mailbox)
-                    )
+                    send = self._endpoint.sender(self.mailbox)
+                    turns = self._endpoint.turns
+                    await drive(self.peer, self.mailbox, self._step, send, turns)
                 finally:
                     self.peer.close(trio.current_time())
                     self._endpoint.send(self.peer.take_datagrams())

@@ -7,6 +7,7 @@ import trio
 
 from trio_sfu.core import Core, Datagram
 from trio_sfu.net.mailbox import Mailbox
+from trio_sfu.net.turns import Turns
 
 
 async def drive(
@@ -14,36 +15,36 @@ async def drive(
     mailbox: Mailbox[Any],
     step: Callable[[float], object],
     send: Callable[[list[Datagram]], object],
+    turns: Turns,
 ) -> None:
-    """Run *core* until cancelled: hear, keep time, act, speak.
+    """Run *core* until cancelled: hear, keep time, act, speak, a turn each time there is news.
 
-    Nobody but this task touches *core*. *step* is what its owner does between
+    Nobody but these turns touches *core*. *step* is what its owner does between
     hearing and speaking: grant wishes, hand media on, give it media to send.
-    None of these calls waits, so a cancellation cuts between rounds only.
+    None of these calls waits, so a cancellation cuts between turns only.
 
     The core's deadline is an alarm. It is set again when something is due sooner; when
     it turns out to be later, the alarm goes off in vain, once. That is seldom, and to
-    set it each round would cost half of what forwarding a packet does.
+    set it each turn would cost half of what forwarding a packet does.
     """
+    deadline = armed = core.deadline
 
-    deadline = core.deadline
-
-    def hear_and_speak() -> None:
-        nonlocal deadline
-        now = trio.current_time()
-        core.receive(mailbox.take_datagrams(), now)
+    def hear_and_speak(now: float) -> None:
+        nonlocal deadline, armed
+        if datagrams := mailbox.take_datagrams():
+            core.receive(datagrams, now)
         if now >= deadline:
             core.handle_timeout(now)
         step(now)
-        send(core.take_datagrams())
+        if said := core.take_datagrams():
+            send(said)
         deadline = core.deadline
+        if deadline < armed:
+            alarm.deadline = armed = deadline
 
-    while True:
-        with trio.move_on_at(deadline) as alarm:
-            while True:
-                await mailbox.wait()
-                hear_and_speak()
-                if deadline < alarm.deadline:
-                    alarm.deadline = deadline
-        # Outside of the alarm, so that a core that is always due hears as well.
-        hear_and_speak()
+    with mailbox.owned(turns, hear_and_speak):
+        while True:
+            armed = deadline
+            with trio.move_on_at(armed) as alarm:
+                await mailbox.sleep()
+            mailbox.ring()

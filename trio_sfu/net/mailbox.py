@@ -1,18 +1,19 @@
-"""The one thing a transport's task waits on.
+"""The one thing that brings a connection its news.
 
-Such a task has two reasons to wake besides its core's deadline, for which its driver
-sets an alarm: datagrams arrived, or somebody else wants something of it. Both come
-through one mailbox, so that there is one place to sleep and nothing can be missed.
-
-Waking a task is what a lone packet of sound costs most, and a mailbox has one owner.
-So there is no parking lot here, but the owner itself, asleep or not.
+A connection has two reasons for a turn besides its core's deadline: datagrams arrived,
+or somebody else wants something of it. Both come through one mailbox, so that there is
+one place to look and nothing can be missed.
 """
 
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Generic, NoReturn, TypeVar
 
 import trio
+from outcome import Error
 
 from trio_sfu.core import Datagram
+from trio_sfu.net.turns import Turns
 
 W = TypeVar("W")
 
@@ -34,7 +35,12 @@ class Mailbox(Generic[W]):
         self._datagrams: list[Datagram] = []
         self._wishes: list[W] = []
         self._rung = False
+        self._turns: Turns | None = None
+        self._turn: Callable[[float], object] = _nothing
         self._asleep: trio.lowlevel.Task | None = None
+        self._error: Exception | None = None
+
+    # --- anybody
 
     def put(self, datagrams: list[Datagram]) -> None:
         """Hand *datagrams* over; the list itself stays the caller's."""
@@ -50,26 +56,30 @@ class Mailbox(Generic[W]):
         self.ring()
 
     def ring(self) -> None:
-        """Wake the owner, who will look at everything it owns."""
+        """Let the owner have a turn, in which it looks at everything it owns."""
         if not self._rung:
             self._rung = True
-            if self._asleep is not None:
-                trio.lowlevel.reschedule(self._asleep)
-                self._asleep = None
+            if self._turns is not None:
+                self._turns.ask(self)
 
-    async def wait(self) -> None:
-        """Return when there is something. A wait that is cancelled loses nothing."""
-        if self._rung:
-            await trio.lowlevel.checkpoint()
-        else:
+    # --- the owner
+
+    @contextmanager
+    def owned(self, turns: Turns, turn: Callable[[float], object]) -> Iterator[None]:
+        """From now on *turns* call *turn* with the time, the first one at once."""
+        self._turns, self._turn, self._rung = turns, turn, False
+        self.ring()
+        try:
+            yield
+        finally:
+            self._turns, self._turn, self._rung = None, _nothing, False
+
+    async def sleep(self) -> NoReturn:
+        """The owner's task sleeps here, until a turn fails: then that is raised."""
+        while self._error is None:
             self._asleep = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._wake)
-        self._rung = False
-
-    def _wake(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-        """Trio's, to end a wait by cancellation."""
-        self._asleep = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        raise self._error
 
     def take_datagrams(self) -> list[Datagram]:
         taken, self._datagrams = self._datagrams, []
@@ -78,3 +88,25 @@ class Mailbox(Generic[W]):
     def take_wishes(self) -> list[W]:
         taken, self._wishes = self._wishes, []
         return taken
+
+    # --- whoever gives turns
+
+    def take_turn(self, now: float) -> None:
+        self._rung = False
+        try:
+            self._turn(now)
+        except Exception as error:  # it is the owner's, and raised in the owner's task
+            self._turn = _nothing
+            self._error = error
+            if self._asleep is not None:
+                trio.lowlevel.reschedule(self._asleep, Error(error))
+                self._asleep = None
+
+    def _wake(self, _: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+        """Trio's, to end a sleep by cancellation."""
+        self._asleep = None
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+def _nothing(_: float) -> None:
+    """The turn of somebody who is gone, or not there yet."""

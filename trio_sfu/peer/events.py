@@ -1,7 +1,7 @@
 """What a peer says, and what it may be asked: the control plane, as frozen values.
 
-*Events* come out of `PeerTransport.take_events`. *Wishes* go in: whoever is not
-the transport's own task leaves one in its mailbox, and the task grants it. Media
+*Events* come out of `PeerTransport.take_events`. *Wishes* go in: whoever has not
+the transport's own turn leaves one in its mailbox, and in its turn it is granted. Media
 is never wrapped in either: it travels as lists.
 """
 

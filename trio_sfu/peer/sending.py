@@ -64,10 +64,11 @@ SendingEvent = KeyFrameWanted | Remb | TransportFeedback
 class _Block:
     """Makes a section's extension blocks: the same bytes but for time and number."""
 
-    def __init__(self, section: SendSection, with_mid: bool) -> None:
+    def __init__(self, section: SendSection, *, with_mid: bool, numbers: bool) -> None:
         ids = section.extensions
         mid = section.mid.encode()
-        send_time, sequence = ids.get(uris.ABS_SEND_TIME), ids.get(uris.TRANSPORT_SEQUENCE)
+        send_time = ids.get(uris.ABS_SEND_TIME)
+        sequence = ids.get(uris.TRANSPORT_SEQUENCE) if numbers else None
         used = [
             (number, length)
             for number, length in (
@@ -105,16 +106,19 @@ class _Block:
 class _Stream:
     """One section's SSRC, with all that is remembered of it."""
 
-    __slots__ = ("block", "fir_number", "repeats", "rtx_types", "section", "send")
+    __slots__ = ("block", "fir_number", "numbers", "repeats", "rtx_types", "section", "send")
 
-    def __init__(self, section: SendSection, entropy: Entropy, wall: float) -> None:
+    def __init__(
+        self, section: SendSection, entropy: Entropy, wall: float, *, numbers: bool
+    ) -> None:
         # RTX and the like have the clock of what they repair.
         clock_rate = next(iter(section.formats.values())).clock_rate
         self.send = SendStream(section.ssrc, clock_rate, wall)
         self.repeats = Retransmitter(section, entropy)
         self.rtx_types = rtx_payload_types(section)
         self.section = section
-        self.block = _Block(section, with_mid=True)
+        self.numbers = numbers
+        self.describe(with_mid=True)
         self.fir_number: int | None = None
 
     def adopt(self, section: SendSection) -> None:
@@ -122,19 +126,28 @@ class _Stream:
         self.section = section
         self.rtx_types = rtx_payload_types(section)
         self.repeats.adopt(section)
-        self.block = _Block(section, with_mid=self.send.last_block is None)
+        self.describe(with_mid=self.send.last_block is None)
+
+    def describe(self, *, with_mid: bool) -> None:
+        """Say in each packet what the peer agreed to hear, from now on."""
+        self.block = _Block(self.section, with_mid=with_mid, numbers=self.numbers)
 
 
 class OutgoingMedia:
-    """What we send to one peer. *wall* is what to add to our clock for seconds since 1970."""
+    """What we send to one peer."""
 
-    def __init__(self, wall: float, entropy: Entropy) -> None:
+    def __init__(self, wall: float, entropy: Entropy, *, numbers: bool = True) -> None:
+        """*wall* is what to add to our clock for seconds since 1970.
+
+        *numbers*: whether packets carry transport-wide sequence numbers, where negotiated.
+        """
         self.unknown = 0
         """Packets for a stream that is not (or no longer) negotiated."""
         self.rtt: float | None = None
         """Seconds to the peer and back, by its newest report."""
         self._wall = wall
         self._entropy = entropy
+        self._numbers = numbers
         self._streams: dict[int, _Stream] = {}
         self._events: list[SendingEvent] = []
         self._repeats: list[bytes] = []
@@ -157,7 +170,7 @@ class OutgoingMedia:
             if stream:
                 stream.adopt(section)
             else:
-                stream = _Stream(section, self._entropy, self._wall)
+                stream = _Stream(section, self._entropy, self._wall, numbers=self._numbers)
             self._streams[section.ssrc] = stream
         self._part(before.values(), now)
 
@@ -252,7 +265,7 @@ class OutgoingMedia:
         if stream is None:
             return
         if stream.send.last_block is None:
-            stream.block = _Block(stream.section, with_mid=False)
+            stream.describe(with_mid=False)
         stream.send.hear(block, now)
         if stream.send.rtt is not None:
             self.rtt = stream.send.rtt

@@ -73,9 +73,8 @@ MAX_EARLY: Final = 64
 arrive with its last flight, and its media may overtake that. More are not kept."""
 
 UNREAD: Final = frozenset({(TransportFeedback.PACKET_TYPE, TransportFeedback.FORMAT)})
-"""RTCP that nobody here reads yet. A subscriber of video tells twenty times a second when
-each packet came, which is the most costly thing that it says; it is negotiated from the
-start, and waits for an estimator that wants it."""
+"""RTCP that nobody here reads: the most costly thing that a peer says. It waits for an
+estimator that wants it."""
 
 _DTLS_ROLES: Final = {
     DtlsRole.CLIENT: HandshakeRole.CLIENT,
@@ -114,17 +113,18 @@ class PeerTransport:
         wall: float,
         dtls_role: DtlsRole = DtlsRole.SERVER,
         feedback: float = IDLE_INTERVAL,
+        numbers: bool = True,
     ) -> None:
         """*wall*: seconds since 1970 at zero of the clock that `now` is of.
 
         *dtls_role* may still change with the peer's description. *feedback* is as for
-        `IncomingMedia`.
+        `IncomingMedia`, *numbers* as for `OutgoingMedia`.
         """
         self.drops: Counter[str] = Counter()
         self.state = PeerState.NEW
         self.ice = IceAgent(ice_role, credentials, entropy)
         self.incoming = IncomingMedia(1 + int.from_bytes(entropy(4), "big") % 0xFFFF_FFFE, feedback)
-        self.outgoing = OutgoingMedia(wall, entropy)
+        self.outgoing = OutgoingMedia(wall, entropy, numbers=numbers)
         self._certificate = certificate
         self._entropy = entropy
         self._dtls_role = dtls_role

@@ -1,9 +1,9 @@
 """One PeerConnection of a participant: its peer, its mailbox, and what passes through.
 
 A participant has two of them on `/rtc` (one to publish, one to subscribe) and
-one on `/rtc/v1`. Each is driven by one task, which is the only one that touches
-its peer. What others may do is leave a wish in the mailbox, or put packets into
-the queue of a subscription and call `ready`.
+one on `/rtc/v1`. Its peer is touched in its turns only, see `trio_sfu.net.turns`. What
+others may do is leave a wish in the mailbox, or put packets into the queue of a
+subscription and call `ready`.
 """
 
 import enum
@@ -53,7 +53,7 @@ class PeerConnection:
         hear: Callable[["PeerConnection", Event], None],
     ) -> None:
         """*speakers* is the room's; *hear* is told every event that is not about media,
-        in this connection's task."""
+        in this connection's turn."""
         self.target = target
         self.peer = peer
         self.state = PeerState.NEW
@@ -71,10 +71,11 @@ class PeerConnection:
         self._video: dict[Subscription, None] = {}
 
     async def run(self) -> None:
-        """Be this connection's task, until cancelled."""
+        """Be reached, and have turns, until cancelled."""
         self._endpoint.expect(self.peer.ufrag, self.mailbox)
         try:
-            await drive(self, self.mailbox, self._step, self._endpoint.sender(self.mailbox))
+            send = self._endpoint.sender(self.mailbox)
+            await drive(self, self.mailbox, self._step, send, self._endpoint.turns)
         finally:
             # Sending never waits, so a goodbye fits into a cancellation.
             self.peer.close(trio.current_time())

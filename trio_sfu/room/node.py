@@ -163,5 +163,9 @@ class Node:
             certificate=config.certificate,
             entropy=config.entropy,
             wall=config.wall,
+            # A subscriber whose packets are numbered tells twenty times a second when each
+            # came, and no longer estimates the bandwidth itself (REMB). Who estimates ours
+            # is decided by what packets carry: both are negotiated.
+            numbers=False,
         )
         return PeerConnection(target, peer, self.endpoint, speakers, hear)

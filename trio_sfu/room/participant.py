@@ -158,7 +158,7 @@ class Participant:
             self.scope.cancel()
 
     def hear(self, connection: PeerConnection, event: Event) -> None:
-        """From the task of one of its connections: what its peer says, media apart."""
+        """In a turn of one of its connections: what its peer says, media apart."""
         match event:
             case DataReceived(label, data):
                 self.listener.data_received(connection, label, data)

@@ -2,8 +2,8 @@
 
 A subscription is *wanted* from the moment it is made, and *bound* once an answer
 of the subscriber's client says that it takes the track's codec. Only then does
-anything pass. The publisher's task fills its queue; everything else happens in
-the subscriber's task.
+anything pass. The publisher's turn fills its queue; everything else happens in
+the subscriber's.
 """
 
 from collections.abc import Mapping
@@ -115,13 +115,13 @@ class Subscription:
             self.want_key_frame(now)
 
     def put(self, layer: int, packets: list[RtpPacket]) -> None:
-        """From the publisher's task: the same *packets* for everybody."""
+        """In the publisher's turn: the same *packets* for everybody."""
         if self.forwarder is not None and self.forwarder.hears(layer):
             self.queue.put(layer, packets)
             self.connection.ready(self)
 
     def take(self, now: float) -> list[Outgoing]:
-        """In the subscriber's task: all that waits, renumbered."""
+        """In the subscriber's turn: all that waits, renumbered."""
         forwarder = self.forwarder
         outgoing: list[Outgoing] = []
         for item in self.queue.take():

@@ -1,6 +1,6 @@
 """What one participant publishes, and who hears it: the fan-out.
 
-`forward` is the middle of a packet's walk. It runs in the publisher's task and
+`forward` is the middle of a packet's walk. It runs in the publisher's turn and
 gives every subscription the *same* list of packets, with nothing copied and
 nobody waited for.
 """

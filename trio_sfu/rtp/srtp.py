@@ -113,7 +113,10 @@ class _Public:
 
 
 class _InPlace:
-    """A libsrtp session, called on a buffer of its own: no allocation but the result.
+    """A libsrtp session, called on one buffer for all: no allocation but the result.
+
+    The buffer is filled, worked on and copied out in one call, so that sessions can
+    share it, and it stays in the processor's nearest cache.
 
     Of libsrtp's numbered errors (srtp.h, `srtp_err_status_t`) a packet can cause
     more than these; all others mean that it was no SRTP packet.
@@ -128,6 +131,9 @@ class _InPlace:
 
     __slots__ = ("_buffer", "_context", "_length", "_library", "_protect", "_session", "_view")
 
+    _shared: "tuple[Any, memoryview, Any] | None" = None
+    """The buffer, the same as Python sees it, and a number for libsrtp to write to."""
+
     def __init__(self, direction: int, profile: SrtpProfile, key: bytes, salt: bytes) -> None:
         from pylibsrtp._binding import ffi, lib
 
@@ -135,9 +141,10 @@ class _InPlace:
         self._protect = lib.srtp_protect
         self._session = _session(direction, profile, key, salt)  # owns what is below
         self._context = self._session._srtp[0]
-        self._buffer = ffi.new("char[]", LONGEST + _TRAILER)
-        self._view = memoryview(ffi.buffer(self._buffer))
-        self._length = ffi.new("int *")
+        if _InPlace._shared is None:
+            buffer = ffi.new("char[]", LONGEST + _TRAILER)
+            _InPlace._shared = buffer, memoryview(ffi.buffer(buffer)), ffi.new("int *")
+        self._buffer, self._view, self._length = _InPlace._shared
 
     def protect(self, packet: bytes) -> bytes:
         # What `_call` does, spelled out: no other call is made as often.
