@@ -317,7 +317,7 @@ async def test_who_begins_to_listen_hears_who_speaks_and_who_ends_hears_silence(
         (house.participant("alice").sid, True)
     ]
     room = house.room()
-    room.unsubscribe(house.participant("bob").subscriptions[sid])
+    room.detach(house.participant("bob").subscriptions[sid])
     (changed,) = await bob.hear_of("speakers_changed")
     assert [(each.active, each.level) for each in changed.speakers] == [(False, 0.0)]
 

@@ -3,6 +3,7 @@ from livekit.protocol import models, rtc
 
 from tests.signalling.house import House
 from trio_sfu.peer.media import Format
+from trio_sfu.room import reconcile
 from trio_sfu.room.info import TrackSettings
 from trio_sfu.room.subscription import Subscription
 
@@ -48,11 +49,11 @@ async def test_binding_again_goes_on_in_the_same_numbers(house: House) -> None:
 async def test_streams_of_two_subscriptions_are_two(house: House) -> None:
     first = await wanted(house)
     room, bob = house.room(), house.participant("bob")
-    room.unsubscribe(first)
-    second = room.subscribe(bob, first.track)
+    room.detach(first)
+    second = room.attach(bob, first.track)
     assert second is not first
     assert {second.ssrc, second.rtx_ssrc}.isdisjoint({first.ssrc, first.rtx_ssrc})
-    assert room.subscribe(bob, first.track) is second
+    assert room.attach(bob, first.track) is second
 
 
 async def test_settings_before_it_is_bound_are_kept(house: House) -> None:
@@ -66,8 +67,10 @@ async def test_settings_before_it_is_bound_are_kept(house: House) -> None:
 
 async def test_nobody_subscribes_to_themselves(house: House) -> None:
     subscription = await wanted(house)
-    track = subscription.track
-    assert house.room().subscribe(track.publisher, track) is None
+    alice, sid = subscription.track.publisher, subscription.track.sid
+    reconcile.ask(house.room(), alice, [sid])
+    assert alice.subscriptions == {}
+    assert not alice.wanted.wants(sid)
 
 
 async def test_a_publisher_hears_of_its_first_subscriber_only(house: House) -> None:

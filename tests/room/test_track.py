@@ -82,7 +82,7 @@ async def test_nothing_passes_before_a_subscription_is_bound_or_after_it_ends(
     _, bound = await subscribed(house, "carol")
     forward(house, track, "", picture(2, key=True))
     assert len(bound.queue) == 1
-    house.room().unsubscribe(bound)
+    house.room().detach(bound)
     forward(house, track, "", picture(3, key=True))
     assert bound.take(trio.current_time()) == []
 

@@ -51,8 +51,8 @@ def ask(identity: str, room: str = "kitchen", **fields: object) -> JoinRequest:
     """*identity*'s request to join; *fields* of JoinRequest, or rights of a token."""
     rights = {name: fields.pop(name) for name in list(fields) if name in _RIGHTS}
     grants = Grants(room=room, room_join=True, **rights)
-    fields.setdefault("client", ClientInfo())
-    return JoinRequest(room=room, identity=identity, grants=grants, protocol=17, **fields)
+    fields = {"client": ClientInfo(), "protocol": 17, **fields}
+    return JoinRequest(room=room, identity=identity, grants=grants, **fields)
 
 
 _RIGHTS = {field.name for field in attrs.fields(Grants)} - {"room"}
@@ -178,8 +178,9 @@ def kinds(messages: list[rtc.SignalResponse]) -> list[str | None]:
 class InMemory:
     """What `client.signalling.Signalling` is to our client."""
 
-    def __init__(self, caller: Caller) -> None:
+    def __init__(self, caller: Caller, heard: list[rtc.SignalResponse]) -> None:
         self.caller = caller
+        self.heard = heard
 
     def send(self, request: rtc.SignalRequest) -> None:
         try:
@@ -192,7 +193,9 @@ class InMemory:
 
     async def receive(self) -> rtc.SignalResponse:
         try:
-            return await self.caller.responses.receive()
+            response = await self.caller.responses.receive()
+            self.heard.append(response)
+            return response
         except (trio.EndOfChannel, trio.ClosedResourceError):
             raise SignallingClosed("over") from None
 
@@ -201,7 +204,12 @@ class House:
     """A server without HTTP."""
 
     def __init__(
-        self, nursery: trio.Nursery, switch: Switch, config: RoomConfig, max_rooms: int
+        self,
+        nursery: trio.Nursery,
+        switch: Switch,
+        config: RoomConfig,
+        max_rooms: int,
+        node: dict[str, object],
     ) -> None:
         self.switch = switch
         self.nursery = nursery
@@ -216,6 +224,7 @@ class House:
                 entropy=entropy(4711),
                 wall=WALL,
                 room=config,
+                **node,
             ),
             self.endpoint,
             nursery,
@@ -264,14 +273,23 @@ class House:
         return caller
 
     async def visit(
-        self, identity: str, room: str = "kitchen", *, own: object = None, **fields: object
+        self,
+        identity: str,
+        room: str = "kitchen",
+        *,
+        own: object = None,
+        heard: list[rtc.SignalResponse] | None = None,
+        **fields: object,
     ) -> Client:
-        """*identity* joins with our client, whose tasks live in *own* or the house's nursery."""
+        """*identity* joins with our client, whose tasks live in *own* or the house's nursery.
+
+        All that it is told after Join comes into *heard*, too.
+        """
         caller = await self.knock(identity, room, **fields)
         join = await caller.wait_for("join")
         self._visitors += 1
         client = Client(
-            InMemory(caller),
+            InMemory(caller, [] if heard is None else heard),
             join,
             f"198.51.100.{self._visitors}",
             certificate_of(1),
@@ -283,11 +301,15 @@ class House:
 
 
 async def run_house(
-    config: RoomConfig, delay: float, max_rooms: int, task_status: trio.TaskStatus[House]
+    config: RoomConfig,
+    delay: float,
+    max_rooms: int,
+    node: dict[str, object],
+    task_status: trio.TaskStatus[House],
 ) -> None:
     switch = Switch(delay=delay)
     async with trio.open_nursery() as nursery:
-        house = House(nursery, switch, config, max_rooms)
+        house = House(nursery, switch, config, max_rooms, node)
         nursery.start_soon(switch.run)
         nursery.start_soon(house.endpoint.run)
         task_status.started(house)
@@ -299,8 +321,10 @@ async def open_house(
     config: RoomConfig = DEFAULTS,
     delay: float = 0.01,
     max_rooms: int = MAX_ROOMS,
+    **node: object,
 ) -> House:
-    house: House = await nursery.start(run_house, config, delay, max_rooms)
+    """*node* are fields of its NodeConfig."""
+    house: House = await nursery.start(run_house, config, delay, max_rooms, node)
     return house
 
 

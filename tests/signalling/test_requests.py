@@ -10,7 +10,9 @@ from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 
 from tests.signalling.house import Caller, House, kind_of, kinds, sending
+from trio_sfu.room.choices import DEBOUNCE
 from trio_sfu.room.info import LeaveReason
+from trio_sfu.room.wanted import NOT_FOUND, RECHECK
 from trio_sfu.sdp.agreement import Receiving, SectionPlan
 from trio_sfu.signalling.requests import MAX_LOGGED, MAX_SIDS, REQUESTS
 
@@ -213,14 +215,17 @@ async def test_a_track_is_subscribed_to_by_request(house: House, by: str) -> Non
     assert house.participant("bob").subscriptions == {}
 
 
-async def test_a_track_that_is_not_there_is_told_to_be_so(house: House) -> None:
-    _, bob = await publisher_and_listener(house)
-    bob.say(subscription=rtc.UpdateSubscription(subscribe=True, track_sids=["TR_none"]))
-    (response,) = await bob.hear_of("subscription_response")
-    assert response.track_sid == "TR_none"
-    assert response.err == models.SubscriptionError.SE_TRACK_NOTFOUND
-    bob.say(subscription=rtc.UpdateSubscription(subscribe=False, track_sids=["TR_none"]))
-    assert await bob.hear() == []
+async def test_a_track_that_does_not_come_is_told_to_be_missing(house: House) -> None:
+    heard: list[rtc.SignalResponse] = []
+    bob = await house.visit("bob", heard=heard)
+    ask = rtc.UpdateSubscription(subscribe=True, track_sids=["TR_none"])
+    bob.request(rtc.SignalRequest(subscription=ask))
+    await trio.sleep(NOT_FOUND - 1)
+    assert "subscription_response" not in kinds(heard)
+    await trio.sleep(RECHECK + 99)
+    (response,) = [each for each in heard if kind_of(each) == "subscription_response"]
+    assert response.subscription_response.track_sid == "TR_none"
+    assert response.subscription_response.err == models.SubscriptionError.SE_TRACK_NOTFOUND
 
 
 async def test_who_may_not_subscribe_does_not_by_request_either(house: House) -> None:
@@ -249,13 +254,13 @@ async def test_what_was_declined_does_not_come_unasked_when_one_gets_active(
 
 
 async def test_a_request_names_at_most_so_many_tracks(house: House) -> None:
-    _, bob = await publisher_and_listener(house)
+    heard: list[rtc.SignalResponse] = []
+    bob = await house.visit("bob", heard=heard)
     sids = [f"TR_{number}" for number in range(MAX_SIDS + 200)]
-    bob.say(subscription=rtc.UpdateSubscription(subscribe=True, track_sids=sids))
-    heard = 0
-    for _ in range(10):
-        heard += len(await bob.hear_of("subscription_response"))
-    assert heard == MAX_SIDS
+    ask = rtc.UpdateSubscription(subscribe=True, track_sids=sids)
+    bob.request(rtc.SignalRequest(subscription=ask))
+    await trio.sleep(NOT_FOUND + RECHECK)
+    assert kinds(heard).count("subscription_response") == MAX_SIDS
 
 
 async def test_a_subscribers_codecs_are_its_own_trouble(house: House) -> None:
@@ -309,6 +314,8 @@ async def test_settings_count_before_and_after_the_subscription(house: House) ->
         ({"quality": 99}, 2),
     ]:
         bob.say(track_setting=rtc.UpdateTrackSettings(track_sids=[sid], **settings))
+        await bob.hear()
+        await trio.sleep(DEBOUNCE)
         await bob.hear()
         assert forwarder.target == target, settings
 

@@ -9,7 +9,7 @@ from livekit.protocol import models, rtc
 from tests.signalling.house import Caller, House, ask, kinds, open_house
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.signalling.join import Refused
-from trio_sfu.signalling.lines import Bell
+from trio_sfu.signalling.serve import Bell
 
 pytestmark = pytest.mark.virtual_time
 

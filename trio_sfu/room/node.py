@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import trio
 
-from trio_sfu.config import RoomConfig
+from trio_sfu.config import LimitConfig, RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.dtls.certificate import Certificate
 from trio_sfu.ice import credentials
@@ -26,6 +26,7 @@ from trio_sfu.room.observe import Observer, RoomFinished, RoomStarted, tell_all
 from trio_sfu.room.participant import Identity, Listener, Participant
 from trio_sfu.room.room import Life, Room, RoomClosed, run_room
 from trio_sfu.room.speakers import Speakers
+from trio_sfu.room.wanted import Limits
 
 MAX_ROOMS: Final = 10_000
 """A room without anybody in it is cheap, but not free."""
@@ -50,6 +51,7 @@ class NodeConfig:
     wall: float
     """Seconds since 1970 at zero of Trio's clock."""
     room: RoomConfig = attrs.Factory(RoomConfig)
+    limits: LimitConfig = attrs.Factory(LimitConfig)
     tag: str = ""
     """Begins every ufrag of ours: which worker a check belongs to."""
     ice_lite: bool = True
@@ -91,7 +93,7 @@ class Node:
     ) -> None:
         """Let somebody into the room of that name, which starts if there is none.
 
-        If it raises, nobody is in. Raises `TooManyRooms`; `NoSuchRoom` where the room
+        If it raises, nobody is in. Raises `TooManyRooms`, `RoomFull`; `NoSuchRoom` where the room
         is not there and may not be made.
         """
         while True:
@@ -143,6 +145,7 @@ class Node:
         targets: Iterable[Target] = tuple(Target),
     ) -> Participant:
         """Somebody who may join *room*, over as many connections as there are *targets*."""
+        limits = self.config.limits
         return Participant(
             ids.make_sid(ids.PARTICIPANT, self.config.entropy),
             who,
@@ -150,6 +153,7 @@ class Node:
             partial(self.connect, room.speakers),
             targets,
             joined_at=self.wall_time(),
+            limits=Limits(limits.subscription_limit_audio, limits.subscription_limit_video),
         )
 
     def connect(

@@ -12,25 +12,39 @@ import attrs
 import trio
 
 from trio_sfu.peer.events import ChannelOpened, DataReceived, Event, PeerState, StateChanged
+from trio_sfu.room.choices import Choices
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.data import RELIABLE, Message
 from trio_sfu.room.grants import Grants, Kind
-from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Inbox
+from trio_sfu.room.permission import Permissions
 from trio_sfu.room.rpc import Calls
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
+from trio_sfu.room.wanted import UNLIMITED, Failure, Limits, Wanted
 
 
 class Listener(Protocol):
     """What a participant's signalling session hears of the room. No call waits."""
 
     def participant_changed(self, participant: "Participant", *, urgent: bool) -> None:
-        """Somebody (perhaps oneself) joined, left, or says something else of themselves."""
+        """Somebody joined, left, or says something else of themselves. Of oneself a
+        participant hears only what the application changed, or it itself by request."""
 
     def room_changed(self) -> None:
         """The room's metadata or numbers changed."""
+
+    def claims_changed(self) -> None:
+        """What a new token of this participant's would say changed: rights, name, metadata."""
+
+    def mute_wanted(self, sid: str, *, muted: bool) -> TrackInfo | None:
+        """The application (un)mutes this participant's track *sid*. Returns what it says of
+        itself if it was announced, but has no media yet."""
+
+    def track_unpublished(self, track: PublishedTrack) -> None:
+        """*track*, which this participant publishes, was taken away by the server."""
 
     def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
         """Who speaks, and who stopped; only those whom this participant hears."""
@@ -38,18 +52,23 @@ class Listener(Protocol):
     def subscriptions_changed(self) -> None:
         """What is to be sent to this participant changed: negotiate."""
 
+    def subscription_failed(self, sid: str, failure: Failure) -> None:
+        """This participant does not get the track *sid*, that it wanted."""
+
+    def subscription_allowed(self, track: PublishedTrack, *, allowed: bool) -> None:
+        """*track*'s publisher lets this participant hear it, or does not (any more)."""
+
+    def deadline_moved(self) -> None:
+        """`Participant.deadline` is perhaps another than it was."""
+
     def track_subscribed(self, track: PublishedTrack) -> None:
         """Somebody hears *track*, which this participant publishes, for the first time."""
 
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         """This participant's client sent *data* on a data channel."""
 
-    def connection_changed(
-        self, connection: PeerConnection, reason: str, *, final: bool = False
-    ) -> None:
-        """One of this participant's connections is in another state; *reason* of a failure,
-        which is *final* if no restart of ICE will mend it. How long a participant stays
-        whose connection has failed is for the listener to say."""
+    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
+        """One of this participant's connections is in another state; *reason* of a failure."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +85,8 @@ class Identity:
     client_protocol: int = 0
     capabilities: frozenset[str] = frozenset()
     auto_subscribe: bool = True
+    adaptive_stream: bool = False
+    """The client says by itself how large it shows each picture."""
 
     @property
     def dependent(self) -> bool:
@@ -85,6 +106,7 @@ class Participant:
         targets: Iterable[Target] = tuple(Target),
         *,
         joined_at: float,
+        limits: Limits = UNLIMITED,
     ) -> None:
         """*connect* makes a connection, one for each of *targets*; *joined_at* is in seconds
         since 1970."""
@@ -94,8 +116,6 @@ class Participant:
         self.joined_at = joined_at
         self.version = 0
         self.state = ParticipantState.JOINING
-        self.was_connected = False
-        """Whether media could flow at some time, on one connection at least."""
         self.is_publisher = False
         self.tracks: dict[str, PublishedTrack] = {}
         """What this one publishes, by SID."""
@@ -103,15 +123,18 @@ class Participant:
         """What this one hears, by the track's SID."""
         self.connections = {target: connect(target, self.hear) for target in targets}
         self.subscriber_primary = who.grants.can_subscribe and Target.SUBSCRIBER in self.connections
-        """Which connection decides that the participant is there: who hears, must hear."""
+        """Which connection decides that the participant is there: who hears, must hear.
+        That is settled when they join; a right that comes later does not change it."""
         self.scope = trio.CancelScope()
         self.gone = trio.Event()
         self.leave_reason = LeaveReason.UNKNOWN_REASON
         self.rejoin = False
         """Whether the client shall come back by itself (LiveKit's leave action RECONNECT)."""
-        self.declined: set[str] = set()
-        """Tracks, by SID, that are not subscribed to unasked: the client wants none of them,
-        or cannot decode them."""
+        self.wanted = Wanted(limits)
+        """What this one wants to hear; see `trio_sfu.room.reconcile`."""
+        self.choices = Choices(adaptive=who.adaptive_stream)
+        self.permissions: Permissions | None = None
+        """Whom this one lets hear what it publishes; None for everybody."""
         self.on_active: Callable[[], None] = lambda: None
         """The room's: it subscribes the participant to what there is."""
         self.on_listening: Callable[[], None] = lambda: None
@@ -147,6 +170,11 @@ class Participant:
             self.state = state
         return further
 
+    @property
+    def deadline(self) -> float:
+        """When `reconcile.handle_timeout` has something to do."""
+        return min(self.wanted.deadline, self.choices.deadline)
+
     def hears(self, other: "Participant") -> bool:
         """Whether this one is subscribed to anything of *other*'s."""
         return any(each.track.publisher is other for each in self.subscriptions.values())
@@ -165,10 +193,11 @@ class Participant:
             case ChannelOpened(label):
                 if label == RELIABLE and connection is self.downlink:
                     self.on_listening()
-            case StateChanged(state, reason, final):
-                self.was_connected = self.was_connected or state is PeerState.CONNECTED
-                self.listener.connection_changed(connection, reason, final=final)
-                if state is PeerState.CONNECTED and connection is self.downlink:
+            case StateChanged(state, reason):
+                self.listener.connection_changed(connection, reason)
+                if state is PeerState.FAILED:
+                    self.leave(LeaveReason.CONNECTION_TIMEOUT, rejoin=True)
+                elif state is PeerState.CONNECTED and connection is self.downlink:
                     self.on_active()
             case _:
                 pass

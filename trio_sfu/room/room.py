@@ -19,13 +19,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import attrs
 import trio
 
 from trio_sfu.config import RoomConfig
 from trio_sfu.core import Entropy
+from trio_sfu.room import reconcile
 from trio_sfu.room.contain import contain
 from trio_sfu.room.data import Message, catch_up
-from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Nonces, Recent
 from trio_sfu.room.observe import (
     Observer,
@@ -53,6 +55,10 @@ class RoomClosed(Exception):  # noqa: N818 - no failure: the caller makes a new 
     """The room ended while somebody wanted to join it."""
 
 
+class RoomFull(Exception):  # noqa: N818 - no failure: an answer, and read as one
+    """There are as many in the room as may be."""
+
+
 class Room:
     """Everyone who hears each other. Made by `run_room` only."""
 
@@ -68,6 +74,8 @@ class Room:
         """Seconds since 1970."""
         self.participants: dict[str, Participant] = {}
         """By identity."""
+        self.tracks: dict[str, PublishedTrack] = {}
+        """All that is published, by SID."""
         self.speakers = Speakers()
         self.recent: Recent[Message] = Recent()
         self.nonces = Nonces()
@@ -92,6 +100,11 @@ class Room:
         return sum(not each.who.dependent for each in self.participants.values())
 
     @property
+    def full(self) -> bool:
+        """Whether nobody is let in but those who do not count."""
+        return 0 < self.config.max_participants <= self.occupants
+
+    @property
     def publishers(self) -> int:
         return sum(each.is_publisher for each in self.participants.values())
 
@@ -112,7 +125,7 @@ class Room:
     async def join(self, participant: Participant, life: Life) -> None:
         """Return once *participant* is in. If it raises, `Cancelled` too, they are not.
 
-        Somebody of the same identity leaves first. Raises `RoomClosed`.
+        Somebody of the same identity leaves first. Raises `RoomClosed`, `RoomFull`.
         """
         while (old := self.participants.get(participant.identity)) is not None:
             old.leave(LeaveReason.DUPLICATE_IDENTITY)
@@ -137,6 +150,8 @@ class Room:
         """A place in the room's tables."""
         if participant.identity in self.participants:
             raise RoomClosed(f"{participant.identity!r} came twice at once")
+        if self.full and not participant.who.dependent:
+            raise RoomFull(self.name)
         self.participants[participant.identity] = participant
         participant.on_active = lambda: self.activate(participant)
         participant.on_listening = lambda: catch_up(self, participant, trio.current_time())
@@ -153,7 +168,7 @@ class Room:
             for track in list(participant.tracks.values()):
                 self.unpublish(track)
             for subscription in list(participant.subscriptions.values()):
-                self.unsubscribe(subscription)
+                self.detach(subscription)
             participant.calls.end()
             participant.advance(ParticipantState.DISCONNECTED)
             self.tell(participant, urgent=participant.is_publisher)
@@ -163,29 +178,33 @@ class Room:
 
     def activate(self, participant: Participant) -> None:
         """Media can flow: *participant* hears all that there is."""
-        participant.was_connected = True
         if participant.advance(ParticipantState.ACTIVE):
             self.tell(participant, urgent=participant.is_publisher)
             self.observe(ParticipantJoined(self, participant))
-            self.subscribe_to_all(participant)
+            reconcile.offer(self, participant, self.tracks.values())
 
-    def tell(self, participant: Participant, *, urgent: bool) -> None:
-        """Everybody learns what *participant* now says of themselves."""
+    def tell(self, participant: Participant, *, urgent: bool, themselves: bool = False) -> None:
+        """Everybody learns what *participant* now says of themselves, they only if asked for."""
         participant.version += 1
         for other in self.participants.values():
-            if other is participant or not participant.hidden:
+            if themselves if other is participant else not participant.hidden:
                 other.listener.participant_changed(participant, urgent=urgent)
 
     def _count(self, participant: Participant) -> None:
-        """*participant* came or went. An empty room is closed after a while."""
+        """*participant* came or went."""
         self._news.set()
         if participant.who.grants.recorder:
             self.changed()
-        if participant.who.dependent:
-            return  # an agent that waits for somebody to come neither hurries nor delays us
+        self.reckon()
+
+    def reckon(self) -> None:
+        """Perhaps there is nobody any more for whom the room is there: then it ends, after a while.
+
+        An agent that waits for somebody to come neither hurries nor delays that.
+        """
         if self.occupants:
             self.expires = math.inf
-        else:
+        elif self.expires == math.inf:
             self.expires = trio.current_time() + self.config.departure_timeout
         self._expiry.set()
 
@@ -220,58 +239,57 @@ class Room:
     def publish(self, track: PublishedTrack) -> None:
         """*track* has media, or will have it at once: everybody may hear it."""
         publisher = track.publisher
-        publisher.tracks[track.sid] = track
+        publisher.tracks[track.sid] = self.tracks[track.sid] = track
         if not publisher.is_publisher:
             publisher.is_publisher = True
             self._news.set()
         track.connection.tracks[track.info.mid] = track
         self.tell(publisher, urgent=True)
         for other in self.participants.values():
-            if other.state is ParticipantState.ACTIVE and other.who.auto_subscribe:
-                self.subscribe(other, track)
+            if other.state is ParticipantState.ACTIVE or other.wanted.wants(track.sid):
+                reconcile.offer(self, other, [track])
         self.observe(TrackPublished(self, track))
 
     def unpublish(self, track: PublishedTrack) -> None:
         """Nobody hears *track* any more."""
         publisher = track.publisher
         for subscription in list(track.subscriptions.values()):
-            self.unsubscribe(subscription)
-        for other in self.participants.values():
-            other.declined.discard(track.sid)
+            self.detach(subscription)
         publisher.tracks.pop(track.sid, None)
+        self.tracks.pop(track.sid, None)
+        reconcile.ended(self, track)
         if track.connection.tracks.get(track.info.mid) is track:
             del track.connection.tracks[track.info.mid]
         self.speakers.forget(track.sid)
         self.tell(publisher, urgent=True)
         self.observe(TrackUnpublished(self, track))
 
-    def mute(self, track: PublishedTrack, *, muted: bool) -> None:
-        """*track*'s publisher falls silent, or does no longer."""
+    def mute(self, track: PublishedTrack, *, muted: bool, themselves: bool = False) -> None:
+        """*track*'s publisher falls silent, or does no longer; *themselves* as in `tell`."""
         track.mute(muted=muted, now=trio.current_time())
         if muted:
             self.speakers.forget(track.sid)
-        self.tell(track.publisher, urgent=True)
+        self.tell(track.publisher, urgent=True, themselves=themselves)
+
+    def retouch(self, track: PublishedTrack, info: TrackInfo) -> None:
+        """*track* says *info* of itself from now on."""
+        if info != track.info:
+            track.info = attrs.evolve(info, version=track.info.version + 1)
+            self.tell(track.publisher, urgent=True)
+            for subscription in track.subscriptions.values():  # its size decides on layers
+                subscription.retarget(trio.current_time())
 
     # --- subscriptions
 
-    def subscribe_to_all(self, participant: Participant) -> None:
-        if participant.who.auto_subscribe:
-            for other in self.participants.values():
-                for track in other.tracks.values():
-                    if track.sid not in participant.declined:
-                        self.subscribe(participant, track)
+    def attach(self, participant: Participant, track: PublishedTrack) -> Subscription:
+        """Begin to send *track* to *participant*: `reconcile` says when."""
+        subscription = track.subscribe(participant, participant.downlink, self.entropy)
+        participant.subscriptions[track.sid] = subscription
+        participant.listener.subscriptions_changed()
+        return subscription
 
-    def subscribe(self, participant: Participant, track: PublishedTrack) -> Subscription | None:
-        """*participant* wants *track*; None if they may not hear it, or it is their own."""
-        if track.publisher is participant or not participant.who.grants.can_subscribe:
-            return None
-        if track.sid not in participant.subscriptions:
-            subscription = track.subscribe(participant, participant.downlink, self.entropy)
-            participant.subscriptions[track.sid] = subscription
-            participant.listener.subscriptions_changed()
-        return participant.subscriptions[track.sid]
-
-    def unsubscribe(self, subscription: Subscription) -> None:
+    def detach(self, subscription: Subscription) -> None:
+        """Send it no longer: `reconcile` says when, or one of its ends is gone."""
         participant, track = subscription.subscriber, subscription.track
         subscription.unbind()
         participant.subscriptions.pop(track.sid, None)
@@ -307,12 +325,6 @@ class Room:
                 heard.add(participant.sid)
                 if mine := [each for each in changed if each.sid in heard]:
                     participant.listener.speakers_changed(mine)
-
-    def find_track(self, sid: str) -> PublishedTrack | None:
-        for participant in self.participants.values():
-            if (track := participant.tracks.get(sid)) is not None:
-                return track
-        return None
 
 
 async def run_room(

@@ -7,7 +7,7 @@ announced cid, Firefox's is not, and then the first announcement of that kind th
 waits is meant (wire guide: "Matching media to AddTrack").
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import attrs
@@ -84,24 +84,21 @@ class Announcements:
         self._pending.append(Pending(request.cid, info))
         return info
 
-    @property
-    def sids(self) -> list[str]:
-        return [each.info.sid for each in self._pending]
-
-    def __iter__(self) -> Iterator[Pending]:
-        return iter(self._pending)
-
     def find(self, cid: str) -> TrackInfo | None:
         return next((each.info for each in self._pending if cid in each.cids), None)
 
-    def mute(self, sid: str, *, muted: bool) -> bool:
-        """Whether a pending track of that SID was there to be (un)muted."""
+    def change(self, sid: str, change: Callable[[TrackInfo], TrackInfo]) -> TrackInfo | None:
+        """What the waiting track of that SID says of itself after *change*; None if none waits."""
         for index, each in enumerate(self._pending):
             if each.info.sid == sid:
-                info = attrs.evolve(each.info, muted=muted)
+                info = change(each.info)
                 self._pending[index] = attrs.evolve(each, info=info)
-                return True
-        return False
+                return info
+        return None
+
+    def mute(self, sid: str, *, muted: bool) -> TrackInfo | None:
+        """As `change`: the track will begin muted, or not."""
+        return self.change(sid, lambda info: attrs.evolve(info, muted=muted))
 
     def assign(self, sections: Iterable[Section]) -> dict[str, TrackInfo]:
         """Which announced track each of *sections* carries, by mid.

@@ -13,11 +13,11 @@ from livekit.protocol import models, rtc
 
 from trio_sfu.errors import WireError
 from trio_sfu.peer.events import AddCandidate
+from trio_sfu.room import reconcile
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
-from trio_sfu.signalling import translate
+from trio_sfu.signalling import describing, translate
 from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
-from trio_sfu.signalling.resume import sync_state
 
 if TYPE_CHECKING:
     from trio_sfu.signalling.session import Session
@@ -104,7 +104,7 @@ def mute(session: "Session", message: rtc.MuteTrackRequest) -> None:
     if track is not None:
         if track.info.muted != message.muted:
             session.room.mute(track, muted=message.muted)
-    elif not session.publishing.announcements.mute(message.sid, muted=message.muted):
+    elif session.publishing.announcements.mute(message.sid, muted=message.muted) is None:
         session.refuse(Reason.NOT_FOUND, "track not found", mute=message)
 
 
@@ -113,44 +113,28 @@ def subscription(session: "Session", message: rtc.UpdateSubscription) -> None:
     sids = list(message.track_sids)
     for each in message.participant_tracks:
         sids += each.track_sids
-    for sid in sids[:MAX_SIDS]:
-        track = session.room.find_track(sid)
-        if not message.subscribe:
-            if track is not None:
-                session.subscribing.unsubscribe(track)
-        elif track is not None:
-            session.subscribing.subscribe(track)
-        else:
-            session.respond(
-                rtc.SignalResponse(
-                    subscription_response=rtc.SubscriptionResponse(
-                        track_sid=sid, err=models.SubscriptionError.SE_TRACK_NOTFOUND
-                    )
-                )
-            )
+    act = reconcile.ask if message.subscribe else reconcile.decline
+    act(session.room, session.participant, sids[:MAX_SIDS])
 
 
 def track_setting(session: "Session", message: rtc.UpdateTrackSettings) -> None:
     """The client shows some tracks in another size, or not at all."""
     settings = translate.track_settings(message)
     for sid in message.track_sids[:MAX_SIDS]:
-        session.subscribing.change_settings(sid, settings)
+        reconcile.choose(session.participant, sid, settings)
+
+
+def subscription_permission(session: "Session", message: rtc.SubscriptionPermission) -> None:
+    """The client says who may hear what it publishes."""
+    listed = translate.listeners(message)
+    if not reconcile.permit(session.room, session.participant, listed):
+        log.info("a permission for nobody", **session.names)
 
 
 def leave(session: "Session", message: rtc.LeaveRequest) -> None:
     """The client goes, and does not wait for an answer."""
     given = (each for each in OWN_REASONS if each.value == message.reason)
     session.participant.leave(next(given, LeaveReason.CLIENT_INITIATED))
-
-
-def update_metadata(session: "Session", message: rtc.UpdateParticipantMetadata) -> None:
-    """The client wants to say something else about itself: with the conversation issue."""
-    session.refuse(
-        Reason.NOT_ALLOWED,
-        "does not have permission to update own metadata",
-        request_id=message.request_id,
-        update_metadata=message,
-    )
 
 
 REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
@@ -161,8 +145,10 @@ REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
     "mute": mute,
     "subscription": subscription,
     "track_setting": track_setting,
+    "subscription_permission": subscription_permission,
     "leave": leave,
-    "sync_state": sync_state,
-    "update_metadata": update_metadata,
+    "update_metadata": describing.update_metadata,
+    "update_audio_track": describing.update_audio_track,
+    "update_video_track": describing.update_video_track,
 }
 """By the name of the field in SignalRequest. Pings never come here: the socket answers them."""

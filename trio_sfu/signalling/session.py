@@ -13,22 +13,21 @@ import structlog
 from google.protobuf.message import Message
 from livekit.protocol import models, rtc
 
-from trio_sfu.room import journal
+from trio_sfu.room import journal, reconcile
 from trio_sfu.room.connection import PeerConnection
-from trio_sfu.room.info import LeaveReason, ParticipantState
+from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.node import Node
 from trio_sfu.room.participant import Identity, Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
-from trio_sfu.signalling import packets, resume, translate
+from trio_sfu.room.wanted import Failure
+from trio_sfu.signalling import packets, translate
 from trio_sfu.signalling.join import JoinRequest
 from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
 from trio_sfu.signalling.publishing import Publishing
-from trio_sfu.signalling.recovery import Recovery
-from trio_sfu.signalling.requests import OWN_REASONS, REQUESTS
+from trio_sfu.signalling.requests import REQUESTS
 from trio_sfu.signalling.subscribing import Subscribing
-from trio_sfu.signalling.translate import Action
 from trio_sfu.signalling.updates import Updates
 
 log = structlog.get_logger(__name__)
@@ -51,6 +50,8 @@ PUBLISH_CODECS: Final = (
 MAX_RESPONSES: Final = 1_000
 """Responses that nobody has taken. A client that does not hear what it is told has
 another idea of the call than we have, so it must begin anew."""
+CONFIRMED_SINCE: Final = 15
+"""Clients of an older protocol are told of what failed only."""
 MAX_ECHO: Final = 16 << 10
 """Bytes of a refused request that its client is reminded of."""
 
@@ -78,6 +79,7 @@ class Session:
                 client_protocol=join.client_protocol,
                 capabilities=join.client.capabilities,
                 auto_subscribe=join.auto_subscribe,
+                adaptive_stream=join.adaptive_stream,
             ),
             self,
             way.TARGETS,
@@ -85,7 +87,7 @@ class Session:
         self.publishing = Publishing(
             room, self.participant, join.client, self.respond, node.config.entropy
         )
-        self.subscribing = Subscribing(room, self.participant, self.respond, clock)
+        self.subscribing = Subscribing(room, self.participant, self.respond)
         self.ring: Callable[[], None] = lambda: None
         """Called when there is something to take, or `deadline` moved."""
         self._join = join
@@ -94,9 +96,6 @@ class Session:
         self._updates = Updates()
         self.path: Path = way(self)
         self._join_deadline = math.inf
-        self._recovery = Recovery(self.participant)
-        self.hangs_up = False
-        """The client's socket shall be closed, once what there is to take has been said."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -112,7 +111,7 @@ class Session:
         self.respond(rtc.SignalResponse(join=self._join_response()))
         participant.advance(ParticipantState.JOINED)
         self.room.tell(participant, urgent=False)
-        self.room.subscribe_to_all(participant)
+        reconcile.offer(self.room, participant, self.room.tracks.values())
         self.path.begin(self._clock())
         for request in self._join.requests:
             self.receive(request)
@@ -126,20 +125,21 @@ class Session:
 
     @property
     def deadline(self) -> float:
-        deadline = min(self._join_deadline, self._recovery.deadline)
-        if self._recovery.away:
-            return deadline
-        return min(deadline, self._updates.deadline, self.path.deadline)
+        return min(
+            self._updates.deadline,
+            self.path.deadline,
+            self._join_deadline,
+            self.participant.deadline,
+        )
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due by *now*."""
-        self._recovery.handle_timeout(now)
         if now >= self._join_deadline:
             self._join_deadline = math.inf
             if self.participant.state is not ParticipantState.ACTIVE:
                 self.participant.leave(LeaveReason.JOIN_FAILURE)
-        if self._recovery.away:
-            return
+        if now >= self.participant.deadline:
+            reconcile.handle_timeout(self.room, self.participant, now)
         if now >= self._updates.deadline:
             self.inform()
         if now >= self.path.deadline:
@@ -150,13 +150,17 @@ class Session:
         return taken
 
     def respond(self, response: rtc.SignalResponse) -> None:
-        if self._recovery.away:
-            self.keep([response])
-        elif len(self._responses) < MAX_RESPONSES:
+        if len(self._responses) < MAX_RESPONSES:
             self._responses.append(response)
             self.ring()
         else:
             self.participant.leave(LeaveReason.STATE_MISMATCH, rejoin=True)
+
+    def confirm(self, request_id: int, **request: Message) -> None:
+        """Tell the client that what it asked for is done, after what came of it."""
+        if self._join.protocol >= CONFIRMED_SINCE:
+            self._responses += self._updates.take()
+            self.refuse(rtc.RequestResponse.Reason.OK, "", request_id, **request)
 
     def refuse(
         self,
@@ -190,50 +194,28 @@ class Session:
         self.path.answer(sdp, number, self._clock())
         self.ring()
 
-    # --- the socket goes, and comes back
-
-    def lose_signal(self) -> None:
-        """There is nobody who takes responses, until `resume`."""
-        self.hangs_up = False
-        self._responses = resume.worth_keeping(self._responses)
-        self._recovery.signal_lost(self._clock())
-        self.ring()
-
-    def keep(self, responses: Sequence[rtc.SignalResponse]) -> None:
-        """*responses* could not be said: what the client must hear is said later."""
-        free = MAX_RESPONSES - len(self._responses)
-        self._responses += resume.worth_keeping(responses)[:free]
-
-    def resume(self) -> None:
-        """The client is there again, on another socket: say all that it has missed."""
-        now = self._clock()
-        kept = resume.worth_keeping(self._responses)
-        self._recovery.resumed(now)
-        self._responses = [*resume.greet(self, self._updates, now), *kept]
-        self.path.restart(now)
-        log.info("resumed", **self.names)
-        self.ring()
-
-    def last_words(self) -> list[rtc.SignalResponse]:
-        """A Leave; nothing for a client that left by itself."""
-        participant = self.participant
-        if participant.leave_reason in (*OWN_REASONS, LeaveReason.SIGNAL_CLOSE):
-            return []
-        action = Action.RECONNECT if participant.rejoin else Action.DISCONNECT
-        return [translate.leave(participant.leave_reason, action)]
-
     # --- Listener: what happens in the room
 
     def participant_changed(self, participant: Participant, *, urgent: bool) -> None:
         if self.participant.state is not ParticipantState.JOINING:
-            mine = participant is self.participant
-            if not mine:
-                self._updates.note(participant, self._clock(), urgent=urgent)
-                self.ring()
+            self._updates.note(participant, self._clock(), urgent=urgent)
+            self.ring()
 
     def room_changed(self) -> None:
         if self.participant.state is not ParticipantState.JOINING:
-            self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
+            self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room_info())))
+
+    def claims_changed(self) -> None:
+        """A new token goes to the client once there is a resume for which it needs one."""
+
+    def mute_wanted(self, sid: str, *, muted: bool) -> TrackInfo | None:
+        self.respond(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
+        return self.publishing.announcements.mute(sid, muted=muted)
+
+    def track_unpublished(self, track: PublishedTrack) -> None:
+        self.respond(
+            rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=track.sid))
+        )
 
     def speakers_changed(self, speakers: Sequence[Speaker]) -> None:
         self.respond(translate.speakers_changed(speakers))
@@ -243,15 +225,22 @@ class Session:
             self.path.want(self._clock())
             self.ring()
 
+    def subscription_failed(self, sid: str, failure: Failure) -> None:
+        self.respond(translate.subscription_failed(sid, failure))
+
+    def subscription_allowed(self, track: PublishedTrack, *, allowed: bool) -> None:
+        self.respond(translate.subscription_allowed(track, allowed=allowed))
+
+    def deadline_moved(self) -> None:
+        self.ring()
+
     def track_subscribed(self, track: PublishedTrack) -> None:
         self.respond(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.sid)))
 
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         packets.hear(self.room, self.participant, label, data, self._clock())
 
-    def connection_changed(
-        self, connection: PeerConnection, reason: str, *, final: bool = False
-    ) -> None:
+    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
         log.info(
             "connection changed",
             connection=connection.target.name.lower(),
@@ -259,12 +248,8 @@ class Session:
             **({"reason": reason} if reason else {}),
             **self.names,
         )
-        if self._recovery.connection_changed(connection, self._clock(), final=final):
-            self.respond(translate.leave(LeaveReason.CONNECTION_TIMEOUT, Action.RESUME))
-            self.hangs_up = True
-        self.ring()
 
-    def room_info(self) -> models.Room:
+    def _room_info(self) -> models.Room:
         codecs = [models.Codec(mime=mime) for mime in PUBLISH_CODECS]
         return translate.room_info(self.room, codecs)
 
@@ -278,7 +263,7 @@ class Session:
             self._updates.told(each)
         info = translate.server_info(self.node.sid)
         return rtc.JoinResponse(
-            room=self.room_info(),
+            room=self._room_info(),
             participant=translate.participant_info(self.participant),
             other_participants=map(translate.participant_info, others),
             subscriber_primary=self.participant.subscriber_primary,

@@ -7,23 +7,17 @@ unsubscribed from, and the client told why.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
 
-import attrs
-from livekit.protocol import models, rtc
+from livekit.protocol import rtc
 
+from trio_sfu.room import reconcile
 from trio_sfu.room.connection import PeerConnection
-from trio_sfu.room.info import TrackKind, TrackSettings
+from trio_sfu.room.info import TrackKind
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
-from trio_sfu.room.track import PublishedTrack
+from trio_sfu.room.wanted import Failure
 from trio_sfu.sdp.agreement import AgreedSection, Sending
-from trio_sfu.signalling import negotiation
-
-MAX_SETTINGS: Final = 1_000
-"""Tracks whose settings are remembered before they are subscribed to."""
-MAX_SID: Final = 64
-"""Characters of a SID that is remembered; ours have twenty."""
+from trio_sfu.signalling import negotiation, translate
 
 
 class Subscribing:
@@ -34,38 +28,10 @@ class Subscribing:
         room: Room,
         participant: Participant,
         respond: Callable[[rtc.SignalResponse], None],
-        clock: Callable[[], float],
     ) -> None:
         self._room = room
         self._participant = participant
         self._respond = respond
-        self._clock = clock
-        self._settings: dict[str, TrackSettings] = {}
-
-    def subscribe(self, track: PublishedTrack) -> None:
-        self._participant.declined.discard(track.sid)
-        self._room.subscribe(self._participant, track)
-
-    def unsubscribe(self, track: PublishedTrack) -> None:
-        self._participant.declined.add(track.sid)
-        if (subscription := self._participant.subscriptions.get(track.sid)) is not None:
-            self._room.unsubscribe(subscription)
-
-    def change_settings(self, sid: str, settings: TrackSettings) -> None:
-        """Settings may come before the subscription that they are for."""
-        if len(sid) > MAX_SID:
-            return
-        self._settings.pop(sid, None)
-        self._settings[sid] = settings
-        if len(self._settings) > MAX_SETTINGS:
-            del self._settings[next(iter(self._settings))]
-        if (subscription := self._participant.subscriptions.get(sid)) is not None:
-            subscription.change(settings, self._clock())
-
-    def disable(self, sid: str) -> None:
-        """The client shows this one nowhere just now; all else that it asked of it stays."""
-        before = self._settings.get(sid, TrackSettings())
-        self.change_settings(sid, attrs.evolve(before, disabled=True))
 
     def sendings(self) -> list[Sending]:
         """All that is to be sent to the client, as a description tells it."""
@@ -105,19 +71,14 @@ class Subscribing:
         if subscription is None or (sending is not None and sending.ssrc != subscription.ssrc):
             return  # ended, or made anew, since we offered: the next offer says so
         old = subscription.bound
+        if not old:
+            kind = subscription.track.info.kind
+            subscription.settings = self._participant.choices.start(sid, kind)
         if sending is not None and subscription.bind(negotiation.formats(section), now):
             subscription.mid = section.mid
             connection.subscriptions[section.mid] = subscription
             if not old:
-                if (settings := self._settings.get(sid)) is not None:
-                    subscription.change(settings, now)
                 self._room.bound(subscription)
         else:
-            self.unsubscribe(subscription.track)
-            self._respond(
-                rtc.SignalResponse(
-                    subscription_response=rtc.SubscriptionResponse(
-                        track_sid=sid, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED
-                    )
-                )
-            )
+            reconcile.unsupported(self._room, self._participant, sid)
+            self._respond(translate.subscription_failed(sid, Failure.CODEC_UNSUPPORTED))

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+import attrs
 from livekit.protocol import models, rtc
 
 from trio_sfu.room.grants import Grants, Source
@@ -22,8 +23,11 @@ from trio_sfu.room.info import (
     TrackSettings,
 )
 from trio_sfu.room.participant import Participant
+from trio_sfu.room.permission import Permitted
 from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
+from trio_sfu.room.track import PublishedTrack
+from trio_sfu.room.wanted import Failure
 
 SERVER_VERSION: Final = "1.13.5"
 """Of LiveKit's server that we are compatible with, not ours. Clients switch features
@@ -37,9 +41,8 @@ PING_TIMEOUT: Final = 15
 
 MAX_LIST: Final = 16
 """Layers and codecs that are looked at in one request."""
-
-Action = rtc.LeaveRequest.Action
-"""What a client that is sent away shall do: DISCONNECT, RESUME, RECONNECT (join anew)."""
+MAX_TRACKS: Final = 1_000
+"""Tracks that a publisher lists for one subscriber, and then some: nobody has as many."""
 
 _SOURCES: Final = {
     Source.UNKNOWN: models.TrackSource.UNKNOWN,
@@ -49,6 +52,11 @@ _SOURCES: Final = {
     Source.SCREEN_SHARE_AUDIO: models.TrackSource.SCREEN_SHARE_AUDIO,
 }
 _SOURCES_BACK: Final[Mapping[int, Source]] = {number: source for source, number in _SOURCES.items()}
+_FAILURES: Final = {
+    Failure.NOT_FOUND: models.SubscriptionError.SE_TRACK_NOTFOUND,
+    Failure.CODEC_UNSUPPORTED: models.SubscriptionError.SE_CODEC_UNSUPPORTED,
+    Failure.UNKNOWN: models.SubscriptionError.SE_UNKNOWN,
+}
 _KIND_DETAILS: Final = frozenset(models.ParticipantInfo.KindDetail.keys())
 """A token has them in small letters: "cloud_agent"."""
 
@@ -94,6 +102,24 @@ def permission(grants: Grants) -> models.ParticipantPermission:
         can_update_metadata=grants.can_update_own_metadata,
         agent=grants.agent,
         can_subscribe_metrics=grants.can_subscribe_metrics,
+        can_manage_agent_session=grants.can_manage_agent_session,
+    )
+
+
+def permitted(message: models.ParticipantPermission, grants: Grants) -> Grants:
+    """*grants* with the rights that *message* gives and takes; what it does not name stays."""
+    return attrs.evolve(
+        grants,
+        can_subscribe=message.can_subscribe,
+        can_publish=message.can_publish,
+        can_publish_data=message.can_publish_data,
+        can_publish_sources=frozenset(map(source, message.can_publish_sources)),
+        hidden=message.hidden,
+        recorder=message.recorder,
+        can_update_own_metadata=message.can_update_metadata,
+        agent=message.agent,
+        can_subscribe_metrics=message.can_subscribe_metrics,
+        can_manage_agent_session=message.can_manage_agent_session,
     )
 
 
@@ -159,6 +185,7 @@ def room_info(room: Room, codecs: Sequence[models.Codec] = ()) -> models.Room:
         metadata=room.metadata,
         empty_timeout=room.config.empty_timeout,
         departure_timeout=room.config.departure_timeout,
+        max_participants=room.config.max_participants,
         creation_time=int(room.created_at),
         creation_time_ms=int(room.created_at * 1000),
         num_participants=room.occupants,
@@ -180,12 +207,26 @@ def server_info(node: str, region: str = "") -> models.ServerInfo:
     )
 
 
-def leave(reason: LeaveReason, action: "rtc.LeaveRequest.Action") -> rtc.SignalResponse:
-    """The last thing that a client hears on a socket. Clients of an old protocol know of
-    *action* only whether they may come back at all."""
+def leave(reason: LeaveReason, *, rejoin: bool) -> rtc.SignalResponse:
+    """The last thing a client hears."""
+    action = rtc.LeaveRequest.Action.RECONNECT if rejoin else rtc.LeaveRequest.Action.DISCONNECT
     return rtc.SignalResponse(
-        leave=rtc.LeaveRequest(
-            reason=reason.name, action=action, can_reconnect=action is not Action.DISCONNECT
+        leave=rtc.LeaveRequest(reason=reason.name, action=action, can_reconnect=rejoin)
+    )
+
+
+def subscription_failed(sid: str, failure: Failure) -> rtc.SignalResponse:
+    """That a client does not get a track that it asked for."""
+    return rtc.SignalResponse(
+        subscription_response=rtc.SubscriptionResponse(track_sid=sid, err=_FAILURES[failure])
+    )
+
+
+def subscription_allowed(track: PublishedTrack, *, allowed: bool) -> rtc.SignalResponse:
+    """Whether a track's publisher lets a client hear it."""
+    return rtc.SignalResponse(
+        subscription_permission_update=rtc.SubscriptionPermissionUpdate(
+            participant_sid=track.publisher.sid, track_sid=track.sid, allowed=allowed
         )
     )
 
@@ -264,6 +305,21 @@ def track_settings(request: rtc.UpdateTrackSettings) -> TrackSettings:
         fps=request.fps,
         priority=request.priority,
     )
+
+
+def listeners(request: rtc.SubscriptionPermission) -> list[Permitted] | None:
+    """Whom a publisher lets hear it; None for everybody."""
+    if request.all_participants:
+        return None
+    return [
+        Permitted(
+            identity=each.participant_identity,
+            sid=each.participant_sid,
+            all_tracks=each.all_tracks,
+            tracks=frozenset(each.track_sids[:MAX_TRACKS]),
+        )
+        for each in request.track_permissions
+    ]
 
 
 def candidate_line(candidate_init: str) -> str | None:
