@@ -26,7 +26,7 @@ from trio_sfu.ice.candidate import host_candidates
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.room.grants import Grants
 from trio_sfu.room.node import MAX_ROOMS, Node, NodeConfig
-from trio_sfu.room.observe import Happening
+from trio_sfu.room.observe import Happening, Observer
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.sdp.agreement import CLIENT, Agreement, Sending
@@ -217,6 +217,7 @@ class House:
         self.endpoint = Endpoint([sock])
         self.happenings: list[Happening] = []
         """What observers were told."""
+        self.observers: list[Observer] = [self.happenings.append]
         self.node = Node(
             NodeConfig(
                 certificate=certificate_of(0),
@@ -229,7 +230,7 @@ class House:
             self.endpoint,
             nursery,
             max_rooms=max_rooms,
-            observers=[self.happenings.append],
+            observers=[lambda happening: [each(happening) for each in self.observers]],
         )
         self.signalling = Signalling(self.node)
         self._visitors = 0

@@ -26,6 +26,8 @@ LEEWAY: Final = 60
 """Seconds that two clocks may differ, for `exp` and `nbf`; LiveKit allows the same."""
 LIFETIME: Final = 6 * 3600
 """Seconds; what LiveKit's server SDKs give a token unless told otherwise."""
+BODY_LIFETIME: Final = 300
+"""Seconds in which a webhook must arrive; LiveKit's."""
 TOKEN_LIMIT: Final = 64 * 1024
 """Bytes. A head of a request is not longer, so a longer token cannot come by HTTP."""
 
@@ -118,6 +120,23 @@ def sign(claims: Claims, api_key: str, secret: str, now: float, lifetime: float 
         "video": _written(claims.grants) if claims.grants is not None else None,
     }
     payload |= {name: value for name, value in optional.items() if value}
+    return _JWS.encode(
+        json.dumps(payload, separators=(",", ":")).encode(), secret, algorithm=ALGORITHM
+    )
+
+
+def sign_body(digest: str, api_key: str, secret: str, now: float) -> str:
+    """A token that says who sent a body with this *digest*, and allows nothing.
+
+    *digest* is the Base64 of the body's SHA-256. Webhooks carry it.
+    """
+    payload = {
+        "iss": api_key,
+        "iat": int(now),
+        "nbf": int(now),
+        "exp": int(now) + BODY_LIFETIME,
+        "sha256": digest,
+    }
     return _JWS.encode(
         json.dumps(payload, separators=(",", ":")).encode(), secret, algorithm=ALGORITHM
     )

@@ -12,6 +12,7 @@ ROOM: Final = "RM_"
 PARTICIPANT: Final = "PA_"
 TRACK: Final = "TR_"
 NODE: Final = "ND_"
+EVENT: Final = "EV_"
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"
 """Without the letters that people mistake for each other: l, 0 and 1."""
