@@ -1,19 +1,28 @@
 """`livekit-client` holds a call between two tabs of Chromium, or between Chromium and Firefox.
 
-python tests/interop/browser_call.py [--url ws://...] [--firefox]
+python tests/interop/browser_call.py [--url ws://...] [--firefox | --from-firefox]
     [--codec h264] [--simulcast] [--e2ee]
 """
 
+import argparse
 import sys
 
 from browser_party import ChromiumParty, FirefoxParty
-from scripts import call_script
+from scripts import Maker, call_script
+
+
+def choose(options: argparse.Namespace) -> tuple[Maker, Maker]:
+    alice = FirefoxParty if options.from_firefox else ChromiumParty
+    bob = FirefoxParty if options.firefox else ChromiumParty
+    return alice, bob
+
 
 if __name__ == "__main__":
     sys.exit(
         call_script(
             "browser_call",
-            lambda options: (ChromiumParty, FirefoxParty if options.firefox else ChromiumParty),
-            firefox="bob is in Firefox",
+            choose,
+            firefox="bob (and eve) in Firefox",
+            from_firefox="alice in Firefox",
         )
     )

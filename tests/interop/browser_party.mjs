@@ -1,10 +1,10 @@
 /* A party in a browser's tab: livekit-client, a canvas for a camera, WebAudio for the rest. */
 
-import {
-    ExternalE2EEKeyProvider, Room, RoomEvent, Track, VideoQuality,
-} from "./node_modules/livekit-client/dist/livekit-client.esm.mjs";
+import * as client from "./node_modules/livekit-client/dist/livekit-client.esm.mjs";
 import { Party } from "./party.mjs";
 import { CELLS, ROW, cells, read } from "./pictures.mjs";
+
+const { ExternalE2EEKeyProvider, Room, RoomEvent, Track, VideoQuality } = client;
 
 const WORKER = "./node_modules/livekit-client/dist/livekit-client.e2ee.worker.mjs";
 const LAYERS = [[160, 90, 80_000], [320, 180, 200_000]];
@@ -16,6 +16,8 @@ const NO_SOUND_CARD = navigator.userAgent.includes("Firefox");
 export class BrowserParty extends Party {
     #sound = new AudioContext();
     #number = 0;
+    #dataTracks = new Map();
+    #frames = [];
 
     nameOf(publication) { return publication.trackName; }
     isMuted(publication) { return publication.isMuted; }
@@ -23,16 +25,18 @@ export class BrowserParty extends Party {
         return { full: camera?.dimensions?.width ?? 0, mime: camera?.mimeType ?? "", simulcast: camera?.simulcasted ?? false };
     }
 
-    async connect({ url, token, key }) {
+    async connect({ url, token, key, path }) {
         const options = {};
+        if (path === "/rtc") options.singlePeerConnection = false;
         if (key !== null) {
             const keyProvider = new ExternalE2EEKeyProvider();
             await keyProvider.setKey(key);
             options.encryption = { keyProvider, worker: new Worker(WORKER, { type: "module" }) };
         }
         const room = new Room(options);
-        this.listen(room, RoomEvent);
-        room.registerRpcMethod("double", async ({ payload }) => payload.repeat(2));
+        this.listen(room, client);
+        this.answerCalls(room, client);
+        room.on(RoomEvent.DataTrackPublished, (track) => this.#follow(track));
         if (key !== null) await room.setE2EEEnabled(true);
         await room.connect(url, token);
         if (!NO_SOUND_CARD) await this.#sound.resume();
@@ -77,8 +81,47 @@ export class BrowserParty extends Party {
         await sender.setParameters(parameters);
     }
 
+    async set({ name, metadata, attributes }) {
+        const me = this.room.localParticipant;
+        await me.setName(name);
+        await me.setMetadata(metadata);
+        await me.setAttributes(attributes);
+    }
+
+    permission() {
+        const { canPublish: publish, canSubscribe: subscribe, canPublishData: data } =
+            this.room.localParticipant.permissions;
+        return { publish, subscribe, data };
+    }
+
     async leave() {
         await this.room?.disconnect();
+    }
+
+    // --- data tracks ---
+
+    async open_data_track({ name }) {
+        this.#dataTracks.set(name, await this.room.localParticipant.publishDataTrack({ name }));
+    }
+
+    async push({ name, text }) {
+        await this.#dataTracks.get(name).tryPush({ payload: new TextEncoder().encode(text) });
+    }
+
+    async close_data_track({ name }) {
+        await this.#dataTracks.get(name).unpublish();
+    }
+
+    frames() { return this.#frames; }
+
+    async #follow(track) {
+        const note = (text) => this.#frames.push({ sender: track.publisherIdentity, name: track.info.name, text });
+        const reader = track.subscribe().getReader();
+        for (;;) {
+            const { done, value } = await reader.read();
+            if (done) return note("ended");
+            note(new TextDecoder().decode(value.payload));
+        }
     }
 
     // --- what goes out ---

@@ -4,7 +4,8 @@ A party is one client in one room. It is asked by name (`party.ask("mute", ...)`
 because most of them live elsewhere: in a browser's tab or in a Node process. All
 of them know the same words:
 
-    connect(url, token, key)        key: of end-to-end encryption, or None
+    connect(url, token, key, path)  key: of end-to-end encryption, or None; path: "/rtc" for a
+                                    client that is told so, or None; again after leaving, too
     publish(name, codec, simulcast, size, rate)
                                     name: "camera" or "microphone"; rate: pictures a second
     mute(name, muted) · unpublish(name) · leave()
@@ -15,7 +16,15 @@ of them know the same words:
     events()                        ["track_muted alice camera", "left alice", ...]
     send(kind, text, topic) · packets()      [{kind, text, topic, sender}, ...]
     text(text, topic) · texts()     as a text stream
+    stream(kind, size) · streams()  "text" or "bytes", see ballast.py; what came: by its digest
     call(identity, payload)         the remote procedure "double"
+    calls([{identity, method, payload, seconds}, ...])
+                                    all at once: [{value} or {code, message, data}, ...]
+    set(name, metadata, attributes) of itself · profile(identity): what it knows of somebody's
+    permission()                    {publish, subscribe, data}: its own, as it was told
+    endings() · departures()        why it was disconnected each time; {identity: why they left}
+    open_data_track(name) · push(name, text) · close_data_track(name)
+    frames()                        [{sender, name, text}, ...], "ended" for the end of a track
     quality(identity, layer)        "low" or "high"
     starve(on)                      stop sending the largest layer, or go on (browsers only)
 """

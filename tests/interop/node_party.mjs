@@ -4,8 +4,9 @@
 
 import fs from "node:fs";
 import readline from "node:readline";
+import * as client from "@livekit/rtc-node";
 import {
-    AudioFrame, AudioSource, AudioStream, LocalAudioTrack, LocalVideoTrack, Room, RoomEvent,
+    AudioFrame, AudioSource, AudioStream, LocalAudioTrack, LocalVideoTrack, Room,
     TrackPublishOptions, TrackSource, VideoBufferType, VideoCodec, VideoFrame, VideoSource, VideoStream,
     dispose,
 } from "@livekit/rtc-node";
@@ -16,9 +17,8 @@ const RATE = 48000;
 const SOURCES = { camera: TrackSource.SOURCE_CAMERA, microphone: TrackSource.SOURCE_MICROPHONE };
 
 class NodeParty extends Party {
-    #audio = new AudioSource(RATE, 1);
     #number = 0;
-    #left = false;
+    #ended = false;
 
     nameOf(publication) { return publication.name; }
     isMuted(publication) { return Boolean(publication.muted); }
@@ -26,13 +26,15 @@ class NodeParty extends Party {
         return { full: camera?.width ?? 0, mime: camera?.mimeType ?? "", simulcast: camera?.simulcasted ?? false };
     }
 
-    async connect({ url, token, key }) {
+    async connect({ url, token, key, path }) {
         const room = new Room();
-        this.listen(room, RoomEvent);
+        this.listen(room, client);
         const options = { autoSubscribe: true, dynacast: false };
+        // Not among its documented options, but handed on to the native half as it is.
+        if (path === "/rtc") options.singlePeerConnection = false;
         if (key !== null) options.encryption = { keyProviderOptions: { sharedKey: new TextEncoder().encode(key) } };
         await room.connect(url, token, options);
-        room.localParticipant.registerRpcMethod("double", async ({ payload }) => payload.repeat(2));
+        this.answerCalls(room.localParticipant, client);
     }
 
     async publish({ name, codec, simulcast, size, rate }) {
@@ -49,11 +51,22 @@ class NodeParty extends Party {
         this.publications.delete(name);
     }
 
+    async set({ name, metadata, attributes }) {
+        const me = this.room.localParticipant;
+        await me.updateName(name);
+        await me.updateMetadata(metadata);
+        await me.setAttributes(attributes);
+    }
+
     async leave() {
-        if (this.#left) return;
-        this.#left = true;
         for (const { track } of this.publications.values()) clearInterval(track.timer);
+        this.publications.clear();
         await this.room?.disconnect();
+    }
+
+    async end() {
+        this.#ended = true;
+        await this.leave();
     }
 
     // --- what goes out ---
@@ -72,16 +85,16 @@ class NodeParty extends Party {
     }
 
     #microphone() {
-        const track = LocalAudioTrack.createAudioTrack("microphone", this.#audio);
-        this.#hum();
-        return track;
+        const source = new AudioSource(RATE, 1);
+        this.#hum(source).catch(() => {});   // the library closes it with the room
+        return LocalAudioTrack.createAudioTrack("microphone", source);
     }
 
-    async #hum() {
-        for (let start = 0; !this.#left; start += RATE / 50) {
+    async #hum(source) {
+        for (let start = 0; !this.#ended; start += RATE / 50) {
             const samples = Int16Array.from({ length: RATE / 50 },
                 (_, at) => 8000 * Math.sin(2 * Math.PI * this.frequency * (start + at) / RATE));
-            await this.#audio.captureFrame(new AudioFrame(samples, RATE, 1, samples.length));
+            await source.captureFrame(new AudioFrame(samples, RATE, 1, samples.length));
         }
     }
 
@@ -138,6 +151,6 @@ for await (const line of readline.createInterface({ input: process.stdin })) {
         (error) => ({ id, error: `${error.stack ?? error}` }),
     ).then((answer) => fs.writeSync(3, JSON.stringify(answer) + "\n"));
 }
-await party.leave();
+await party.end();
 await dispose();
 process.exit(0);

@@ -10,6 +10,7 @@ import numpy as np
 from conversation import View
 from livekit import rtc
 from pictures import Luma, Samples, draw, i420, loudest, read, tone
+from python_words import PythonWords
 
 RATE: Final = 48000
 ANSWER_SECONDS: Final = 20.0
@@ -33,7 +34,7 @@ class Remote:
         self.heard: list[Samples] = []
 
 
-class PythonParty:
+class PythonParty(PythonWords):
     """Answers the words of `conversation.py`: each is a method below."""
 
     cannot: frozenset[str] = frozenset()
@@ -50,13 +51,13 @@ class PythonParty:
         return self._run(getattr(self, word)(**arguments))
 
     def close(self) -> None:
-        self._run(self.leave())
+        self._run(self._end())
 
     def _run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(ANSWER_SECONDS)
 
     async def _begin(self) -> None:
-        self.room = rtc.Room()
+        self.begin_words()
         self.video: rtc.VideoSource | None = None
         self.size, self.rate = (0, 0), 1
         self.audio = rtc.AudioSource(RATE, 1)
@@ -64,22 +65,24 @@ class PythonParty:
         self._number = 0
         self._sent: dict[int, float] = {}
         self._events: list[str] = []
-        self._packets: list[dict[str, str]] = []
-        self._texts: list[str] = []
         self._remotes: defaultdict[str, Remote] = defaultdict(Remote)
         self._publications: dict[str, rtc.LocalTrackPublication] = {}
-        self._tasks = [asyncio.ensure_future(self._show()), asyncio.ensure_future(self._hum())]
-        self._listen_to_room()
+        self._tasks += [asyncio.ensure_future(self._show()), asyncio.ensure_future(self._hum())]
+        self.room = rtc.Room()
 
     # --- the words ---
 
-    async def connect(self, url: str, token: str, key: str | None) -> None:
+    async def connect(self, url: str, token: str, key: str | None, path: str | None = None) -> None:
+        self.room = rtc.Room()
+        self._listen_to_room()
         options = rtc.RoomOptions()
+        if path == "/rtc":
+            options.single_peer_connection = False
         if key is not None:
             provider = rtc.KeyProviderOptions(shared_key=key.encode())
             options.encryption = rtc.E2EEOptions(key_provider_options=provider)
         await self.room.connect(url, token, options)
-        self.room.local_participant.register_rpc_method("double", self._double)
+        self.answer_calls()
 
     async def publish(
         self,
@@ -115,6 +118,9 @@ class PythonParty:
             track.unmute()
 
     async def leave(self) -> None:
+        await self.room.disconnect()
+
+    async def _end(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -153,25 +159,6 @@ class PythonParty:
     async def events(self) -> list[str]:
         return self._events
 
-    async def send(self, kind: str, text: str, topic: str) -> None:
-        await self.room.local_participant.publish_data(
-            text, reliable=kind == "reliable", topic=topic
-        )
-
-    async def packets(self) -> list[dict[str, str]]:
-        return self._packets
-
-    async def text(self, text: str, topic: str) -> None:
-        await self.room.local_participant.send_text(text, topic=topic)
-
-    async def texts(self) -> list[str]:
-        return self._texts
-
-    async def call(self, identity: str, payload: str) -> str:
-        return await self.room.local_participant.perform_rpc(
-            destination_identity=identity, method="double", payload=payload
-        )
-
     async def quality(self, identity: str, layer: str) -> None:
         tracks = self.room.remote_participants[identity].track_publications.values()
         next(one for one in tracks if one.name == "camera").set_video_quality(QUALITIES[layer])
@@ -181,16 +168,12 @@ class PythonParty:
     def _listen_to_room(self) -> None:
         room = self.room
         room.on("track_subscribed", self._subscribed)
-        room.on("data_received", self._data_received)
         room.on("participant_disconnected", lambda who: self._events.append(f"left {who.identity}"))
         for event in ("track_muted", "track_unmuted"):
             room.on(event, lambda who, track, event=event: self._note(event, who, track))
         for event in ("track_published", "track_unpublished"):
             room.on(event, lambda track, who, event=event: self._note(event, who, track))
-        room.register_text_stream_handler(
-            "long",
-            lambda reader, _who: self._tasks.append(asyncio.ensure_future(self._read(reader))),
-        )
+        self.listen_for_words()
 
     def _note(self, event: str, who: rtc.Participant, track: rtc.TrackPublication) -> None:
         self._events.append(f"{event} {who.identity} {track.name}")
@@ -215,21 +198,6 @@ class PythonParty:
         async for event in rtc.AudioStream(track, sample_rate=RATE, num_channels=1):
             remote.heard.append(np.frombuffer(event.frame.data, np.int16).copy())
             del remote.heard[:-100]
-
-    def _data_received(self, packet: rtc.DataPacket) -> None:
-        self._packets.append(
-            {
-                "text": packet.data.decode(),
-                "topic": packet.topic or "",
-                "sender": packet.participant.identity if packet.participant else "",
-            }
-        )
-
-    async def _read(self, reader: rtc.TextStreamReader) -> None:
-        self._texts.append(await reader.read_all())
-
-    async def _double(self, invocation: rtc.RpcInvocationData) -> str:
-        return invocation.payload * 2
 
     # --- what goes out ---
 

@@ -17,6 +17,7 @@ def test_a_layer_that_ends_is_replaced_by_the_next() -> None:
     run("browser_call.py", "--simulcast", "--starve")
 
 
-def test_firefox_and_chromium_hold_a_call() -> None:
+@pytest.mark.parametrize("variant", [["--firefox"], ["--from-firefox", "--e2ee"]])
+def test_firefox_and_chromium_hold_a_call(variant: list[str]) -> None:
     need("playwright", "chromium", "firefox", "node", "server")
-    run("browser_call.py", "--firefox")
+    run("browser_call.py", *variant)
