@@ -14,7 +14,7 @@ from trio_websocket import connect_websocket_url
 from tests.api.test_http import Answer, ask
 from trio_sfu.api.http import Routes
 from trio_sfu.api.rtc import FIRST_RESPONSE_SECONDS, Gate
-from trio_sfu.api.tokens import Claims, sign
+from trio_sfu.api.tokens import LIFETIME, Claims, sign
 from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.signalling.join import JoinRequest, Refused, Sdk
 
@@ -248,10 +248,22 @@ async def test_what_the_url_and_the_token_say_reaches_the_session(get, sessions)
         adaptive_stream=True,
         disable_ice_lite=True,
         subscriber_allow_pause=False,
+        token_made=join.token_made,
+        token_expires=join.token_made + LIFETIME,
         reconnect=True,
         reconnect_reason=2,
         participant_sid="PA_abc",
     )
+
+
+async def test_what_the_rooms_have_against_somebody_is_told_by_validate(serve) -> None:
+    def check(join: JoinRequest) -> None:
+        raise Refused(401, f"{join.identity} was removed")
+
+    visit = await serve(Gate({"key": SECRET}, None, time.time, check).routes())
+    async with await visit() as stream:
+        answer = await ask(stream, f"GET /rtc/validate?access_token={token()} HTTP/1.1")
+    assert (answer.status, answer.body) == (401, b"alice was removed")
 
 
 async def test_nonsense_in_numbers_and_names_is_passed_over(get, sessions: Sessions) -> None:

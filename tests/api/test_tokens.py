@@ -53,6 +53,14 @@ def test_a_valid_token_says_who_it_is_for_and_what_they_may() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [({"nbf": 5, "iat": 6}, 5), ({"iat": 6}, 6), ({}, 0)],
+)
+def test_a_token_says_when_it_was_made(times: dict[str, object], expected: float) -> None:
+    assert verify(made(**times), KEYS, NOW).made == expected
+
+
 def test_each_key_has_its_own_secret() -> None:
     assert verify(made(KEYS["other"], iss="other"), KEYS, NOW).api_key == "other"
     with pytest.raises(InvalidToken, match="the signature is not that of API key 'other'"):
@@ -150,6 +158,7 @@ claims = st.builds(
     ),
     room_preset=st.text(),
     api_key=st.just("key"),
+    made=st.just(NOW),
     expires=st.just(NOW + 600),
 )
 

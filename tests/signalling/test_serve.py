@@ -7,9 +7,10 @@ import trio
 from livekit.protocol import models, rtc
 
 from tests.signalling.house import Caller, House, ask, kinds, open_house
+from trio_sfu.config import RoomConfig
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.signalling.join import Refused
-from trio_sfu.signalling.serve import Bell
+from trio_sfu.signalling.serve import Bell, Signalling
 
 pytestmark = pytest.mark.virtual_time
 
@@ -109,3 +110,29 @@ async def test_there_are_only_so_many_rooms(nursery: trio.Nursery) -> None:
         await house.knock("alice", "three")
     await house.enter("bob", "one")
     assert set(house.rooms) == {"one", "two"}
+
+
+# --- who was removed for good
+
+
+async def test_whose_token_was_revoked_is_kept_out_and_a_newer_one_lets_in(house: House) -> None:
+    now = house.node.wall_time()
+    house.node.revoked.revoke("kitchen", "mallory", before=now, now=now, expires=now + 100)
+    for reconnect in False, True:
+        with pytest.raises(Refused, match="401: the token was revoked"):
+            await house.knock("mallory", token_made=now - 1, reconnect=reconnect)
+    assert not house.node.rooms
+    await house.knock("mallory", token_made=now + 1)
+    assert list(house.room().participants) == ["mallory"]
+
+
+async def test_a_room_that_is_not_there_and_may_not_be_made_is_known_before(
+    nursery: trio.Nursery,
+) -> None:
+    house = await open_house(nursery, RoomConfig(auto_create=False))
+    signalling = Signalling(house.node)
+    with pytest.raises(Refused, match="404: requested room does not exist"):
+        signalling.check(ask("alice"))
+    signalling.check(ask("alice", room_create=True))
+    await house.enter("alice", room_create=True)
+    signalling.check(ask("bob"))

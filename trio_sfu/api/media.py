@@ -22,7 +22,6 @@ from trio_sfu.net.addresses import advertised, own_addresses
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.net.udp import UdpSocket
 from trio_sfu.room.node import Node, NodeConfig
-from trio_sfu.signalling.join import Connect
 from trio_sfu.signalling.serve import Signalling
 
 EVERYWHERE: Final = ("0.0.0.0", "::")
@@ -32,8 +31,8 @@ address that was asked."""
 log = structlog.get_logger(__name__)
 
 
-async def run_media(config: Config, *, task_status: trio.TaskStatus[Connect]) -> None:
-    """Keep rooms until cancelled; starts with how to join one.
+async def run_media(config: Config, *, task_status: trio.TaskStatus[Signalling]) -> None:
+    """Keep rooms until cancelled; starts with the way into them.
 
     Raises `ConfigError` before that if a UDP port cannot be bound.
     """
@@ -56,7 +55,7 @@ async def run_media(config: Config, *, task_status: trio.TaskStatus[Connect]) ->
                 nursery,
             )
             nursery.start_soon(endpoint.run)
-            task_status.started(Signalling(node).connect)
+            task_status.started(Signalling(node))
             await trio.sleep_forever()
 
 

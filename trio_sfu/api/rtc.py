@@ -23,7 +23,7 @@ from trio_sfu.api.conversation import REQUESTS_LIMIT, RESPONSES_LIMIT, Conversat
 from trio_sfu.api.http import Accept, Request, Response, Route, Routes, SocketRoute, text
 from trio_sfu.api.tokens import Claims, InvalidToken, is_text, verify
 from trio_sfu.api.websocket import ConnectionClosed
-from trio_sfu.signalling.join import ClientInfo, Connect, JoinRequest, Refused, Sdk
+from trio_sfu.signalling.join import Check, ClientInfo, Connect, JoinRequest, Refused, Sdk
 
 FIRST_RESPONSE_SECONDS: Final = 5.0
 """For a session to start; LiveKit's clients wait as long for its first words."""
@@ -46,6 +46,8 @@ class Gate:
     connect: Connect
     seconds: Callable[[], float]
     """Since 1970."""
+    check: Check = lambda join: None
+    """What the room's side has against somebody, before they try."""
 
     def routes(self) -> Routes:
         """For the front door's table."""
@@ -57,7 +59,7 @@ class Gate:
     async def validate(self, request: Request) -> Response:
         """What `/rtc` would say, as far as that can be known without going in."""
         try:
-            read_join(request, self.claims(request), strict=True)
+            self.check(read_join(request, self.claims(request), strict=True))
         except Refused as refused:
             return text(refused.status, refused.text)
         return text(200, "success")
@@ -166,6 +168,8 @@ def read_join(request: Request, claims: Claims | None, strict: bool = False) -> 
             if query.get("subscriber_allow_pause")
             else None
         ),
+        token_made=claims.made,
+        token_expires=claims.expires,
         reconnect=_flag(query, "reconnect", False),
         reconnect_reason=_number(query, "reconnect_reason"),
         participant_sid=query.get("sid", ""),

@@ -26,7 +26,7 @@ from trio_sfu.api.media import run_media
 from trio_sfu.api.page import PATH, Page
 from trio_sfu.api.rtc import Gate
 from trio_sfu.config import Config, cannot_bind
-from trio_sfu.signalling.join import Connect
+from trio_sfu.signalling.serve import Signalling
 
 BACKLOG: Final = 1024
 """Connections that the kernel may hold for us: a room's worth that comes back at once."""
@@ -58,12 +58,14 @@ class Running:
 
 
 class Media(Protocol):
-    """The rooms and what carries their media, as a task: starts with how to join one.
+    """The rooms and what carries their media, as a task: starts with the way into them.
 
     Raises `ConfigError` before that if a socket cannot be bound.
     """
 
-    async def __call__(self, config: Config, *, task_status: trio.TaskStatus[Connect]) -> None: ...
+    async def __call__(
+        self, config: Config, *, task_status: trio.TaskStatus[Signalling]
+    ) -> None: ...
 
 
 async def serve(
@@ -80,8 +82,8 @@ async def serve(
     try:
         async with trio.open_nursery() as front:
             async with trio.open_nursery() as rooms:
-                connect: Connect = await rooms.start(media, config)
-                door = FrontDoor(routes(config, connect))
+                signalling: Signalling = await rooms.start(media, config)
+                door = FrontDoor(routes(config, signalling))
                 await front.start(door.serve, listeners)
                 running = Running(tuple(map(_url, listeners)), stop=rooms.cancel_scope.cancel)
                 log.info("serving", version=__version__, urls=running.urls)
@@ -94,11 +96,11 @@ async def serve(
         _close(listeners)
 
 
-def routes(config: Config, connect: Connect) -> Routes:
+def routes(config: Config, signalling: Signalling) -> Routes:
     """Everything that is served over HTTP."""
     return {
         "/": Route(_health),
-        **Gate(config.keys, connect, time.time).routes(),
+        **Gate(config.keys, signalling.connect, time.time, signalling.check).routes(),
         **Page(config, time.time).routes(),
     }
 

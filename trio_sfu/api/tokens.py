@@ -75,6 +75,8 @@ class Claims:
     """The JSON form of LiveKit's RoomConfiguration."""
     api_key: str = ""
     """Who signed it (`iss`)."""
+    made: float = 0
+    """When it was made, in seconds since 1970, as `nbf` or else `iat` says; 0 if neither does."""
     expires: float = 0
     """Seconds since 1970."""
 
@@ -244,6 +246,7 @@ def _read_claims(payload: Mapping[str, object], issuer: str, expires: float) -> 
         room_preset=_text(payload, "roomPreset"),
         room_config=room_config,
         api_key=issuer,
+        made=_time(payload, "nbf") or _time(payload, "iat") or 0,
         expires=expires,
     )
 

@@ -24,6 +24,7 @@ from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.contain import contain
 from trio_sfu.room.observe import Observer, RoomFinished, RoomStarted, tell_all
 from trio_sfu.room.participant import Identity, Listener, Participant
+from trio_sfu.room.revoked import Revoked
 from trio_sfu.room.room import Life, Room, RoomClosed, run_room
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.wanted import Limits
@@ -74,6 +75,7 @@ class Node:
         self.endpoint = endpoint
         self.sid = ids.make_sid(ids.NODE, config.entropy)
         self.rooms: dict[str, Room] = {}
+        self.revoked = Revoked()
         self.observe = tell_all((journal.record, *observers))
         self._nursery = nursery
         self._max_rooms = max_rooms

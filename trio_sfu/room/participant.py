@@ -87,6 +87,8 @@ class Identity:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     """The client says by itself how large it shows each picture."""
+    token_expires: float = 0
+    """Seconds since 1970."""
 
     @property
     def dependent(self) -> bool:

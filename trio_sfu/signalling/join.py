@@ -95,6 +95,10 @@ class JoinRequest:
     requests: tuple[SignalRequest, ...] = ()
     """What it asks for at once, in order: tracks to announce, then its first offer."""
 
+    token_made: float = 0
+    """When its token was made (its `nbf`, else `iat`), in seconds since 1970; 0 if unknown."""
+    token_expires: float = 0
+
     reconnect: bool = False
     """It was here before and wants to go on: see *participant_sid*."""
     reconnect_reason: int = 0
@@ -112,6 +116,12 @@ class Refused(Exception):  # noqa: N818 - no failure: an answer, and read as one
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}"
+
+
+class Check(Protocol):
+    """Raises `Refused` if *join* would be refused, as far as that is known before it is tried."""
+
+    def __call__(self, join: JoinRequest) -> None: ...
 
 
 class Connect(Protocol):

@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 
 NO_SUCH_ROOM: Final = "requested room does not exist"
 """LiveKit's words: clients look for them in a 404."""
+REVOKED: Final = "the token was revoked: this participant was removed, and needs a new one"
 
 
 class Signalling:
@@ -33,6 +34,23 @@ class Signalling:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+
+    @property
+    def node(self) -> Node:
+        return self._node
+
+    def check(self, join: JoinRequest) -> None:
+        """Raise `Refused` if it is known already that *join* will not do."""
+        node = self.node
+        if node.revoked.keeps_out(
+            join.room, join.identity, made=join.token_made, now=node.wall_time()
+        ):
+            raise Refused(401, REVOKED)
+        if join.room not in node.rooms and not self._may_create(join):
+            raise Refused(404, NO_SUCH_ROOM)
+
+    def _may_create(self, join: JoinRequest) -> bool:
+        return self._node.config.room.auto_create or join.grants.room_create
 
     async def connect(
         self,
@@ -44,6 +62,7 @@ class Signalling:
 
         Raises `Refused`.
         """
+        self.check(join)
         limits = self._node.config.limits
         if too_long := exceeded(limits, metadata=join.metadata, attributes=join.attributes):
             # LiveKit answers with this status to all that its media node finds wrong.
@@ -65,9 +84,8 @@ class Signalling:
             assert session is not None, "made before its participant was let in"
             await run_session(session, requests, responses)
 
-        may_create = self._node.config.room.auto_create or join.grants.room_create
         try:
-            await self._node.join(join.room, make, life, may_create=may_create)
+            await self._node.join(join.room, make, life, may_create=self._may_create(join))
         except NoSuchRoom:
             raise Refused(404, NO_SUCH_ROOM) from None
         except RoomFull:

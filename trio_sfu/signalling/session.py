@@ -80,6 +80,7 @@ class Session:
                 capabilities=join.client.capabilities,
                 auto_subscribe=join.auto_subscribe,
                 adaptive_stream=join.adaptive_stream,
+                token_expires=join.token_expires,
             ),
             self,
             way.TARGETS,
