@@ -5,19 +5,34 @@ import itertools
 import attrs
 import pytest
 
-from tests.peer.pair import CAMERA, MICROPHONE, RECEIVED, SERVER, Camera, Pair, voice
+from tests.peer.pair import (
+    CAMERA,
+    MICROPHONE,
+    RECEIVED,
+    SERVER,
+    Camera,
+    Pair,
+    certificate_of,
+    voice,
+)
 from tests.peer.sections import VP8
-from tests.sim import Link
+from tests.sim import Link, entropy
 from trio_sfu.core import Datagram
+from trio_sfu.ice import credentials
+from trio_sfu.ice.candidate import host_candidate
 from trio_sfu.peer.events import (
+    AddCandidate,
     ChannelOpened,
     Configure,
     DataReceived,
+    DtlsRole,
     KeyFrameWanted,
     OpenChannel,
     PeerState,
     RequestKeyFrame,
+    RestartIce,
     SendData,
+    SetRemote,
     StateChanged,
 )
 
@@ -133,6 +148,45 @@ def test_a_peer_that_falls_silent_is_given_up_after_fifteen_seconds() -> None:
         PeerState.DISCONNECTED,
         PeerState.FAILED,
     ]
+
+
+def restart(pair: Pair, seed: int) -> None:
+    """Both sides begin ICE again, told of each other's new credentials by signalling."""
+    theirs, ours = (credentials.make(entropy(seed + n)) for n in (0, 1))
+    for end, mine, other, cert, role, lite in (
+        (pair.server, ours, theirs, 0, DtlsRole.SERVER, False),
+        (pair.client, theirs, ours, 1, DtlsRole.CLIENT, True),
+    ):
+        end.wish(RestartIce(mine), pair.link.now)
+        fingerprints = (certificate_of(cert).fingerprint,)
+        end.wish(SetRemote(other, fingerprints, role, lite), pair.link.now)
+    pair.client.wish(AddCandidate(host_candidate(SERVER).encode()), pair.link.now)
+
+
+def test_a_peer_that_was_given_up_comes_back_by_a_restart_and_media_goes_on() -> None:
+    pair = Pair(Link())
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.link.through = {0: lambda _: None, 1: lambda _: None}
+    pair.run(lambda: pair.server.peer.state is PeerState.FAILED, limit=60)
+    pair.link.through = {}
+    before = len(pair.server.heard[CAMERA])
+    restart(pair, 77)
+    assert pair.server.peer.state is PeerState.DISCONNECTED  # there is no path yet
+    pair.run(lambda: pair.server.connected and len(pair.server.heard[CAMERA]) > before, limit=10)
+
+
+def test_media_flows_all_through_a_restart() -> None:
+    pair = Pair(Link(delay=0.05))
+    pair.connect()
+    pair.client.begin(Camera(), pair.link.now)
+    pair.run(pair.link.now + 1)
+    restart(pair, 78)
+    pair.run(pair.link.now + 3)
+    heard = pair.server.heard[CAMERA]
+    assert heard == list(range(heard[0], heard[0] + len(heard)))
+    assert len(heard) > 3 * 30 * 3.5
+    assert pair.server.peer.ice.ufrags == {pair.server.peer.ufrag}  # the old one is forgotten
 
 
 def test_media_of_a_peer_that_was_given_up_costs_no_sleep() -> None:

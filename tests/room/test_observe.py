@@ -4,6 +4,7 @@ from collections.abc import MutableMapping
 
 import pytest
 import trio
+from livekit.protocol import rtc
 from trio.testing import wait_all_tasks_blocked
 
 from tests.signalling.conftest import *  # noqa: F403 - its fixtures
@@ -33,7 +34,7 @@ async def test_a_whole_call_is_told_in_the_order_in_which_it_happens(house: Hous
     alice = await house.attend("alice")
     await house.attend("bob")
     await alice.publish("audio", "mic")
-    alice.hang_up()
+    alice.say(leave=rtc.LeaveRequest())
     await wait_all_tasks_blocked()
     assert told(house) == [
         ("RoomStarted", "kitchen"),
@@ -82,7 +83,7 @@ async def test_the_log_has_a_line_for_each_with_names_and_sids(
     alice = await house.attend("alice", metadata="a secret of hers", name="Alice")
     sid = await alice.publish("audio", "mic")
     room, participant = house.room(), house.participant("alice")
-    alice.hang_up()
+    alice.say(leave=rtc.LeaveRequest())
     await wait_all_tasks_blocked()
     mine = [line for line in log_lines if "participant_sid" in line]
     assert {line["event"] for line in mine} == {

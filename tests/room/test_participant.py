@@ -49,7 +49,7 @@ async def test_one_connection_decides_that_one_is_there(
 
 
 @pytest.mark.parametrize("target", Target)
-async def test_a_connection_that_failed_makes_its_client_rejoin(
+async def test_a_connection_that_never_was_makes_its_client_rejoin(
     house: House, target: Target
 ) -> None:
     alice = await house.enter("alice")

@@ -29,7 +29,7 @@ CAMERA = Sending("video", "PA_a|TR_b", "TR_b", "PA_a|TR_b", "video/VP8", 1, 2)
 
 
 def downlink(seed: int = 1) -> Downlink:
-    return Downlink(OURS, entropy(seed))
+    return Downlink(OURS, lambda: OURS, entropy(seed))
 
 
 def answered(sdp: str) -> str:

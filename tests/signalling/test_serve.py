@@ -10,7 +10,8 @@ from tests.signalling.house import Caller, House, ask, kinds, open_house
 from trio_sfu.config import RoomConfig
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.signalling.join import Refused
-from trio_sfu.signalling.serve import Bell, Signalling
+from trio_sfu.signalling.lines import Bell
+from trio_sfu.signalling.serve import Signalling
 
 pytestmark = pytest.mark.virtual_time
 

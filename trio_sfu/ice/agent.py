@@ -79,6 +79,11 @@ class IceAgent:
         return self._session.generations.newest.local
 
     @property
+    def ufrags(self) -> frozenset[str]:
+        """Of ours, all that checks are still answered under."""
+        return self._session.generations.ufrags
+
+    @property
     def selected(self) -> Path | None:
         """Where to send: the nominated path, before that the last (full: best) that works."""
         return self._session.selected

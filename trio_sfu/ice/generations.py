@@ -65,6 +65,11 @@ class Generations:
     def newest(self) -> Generation:
         return self._all[-1]
 
+    @property
+    def ufrags(self) -> frozenset[str]:
+        """Ours, of all that are answered."""
+        return frozenset(each.local.ufrag for each in self._all)
+
     def find(self, username: str) -> Generation | None:
         """To which a check with this USERNAME belongs."""
         ours, _, theirs = username.partition(":")

@@ -17,7 +17,7 @@ that takes, so a flood costs little.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -75,6 +75,12 @@ class Endpoint:
     def expect(self, ufrag: str, mailbox: Box) -> None:
         """Checks that name *ufrag* go to *mailbox* from now on."""
         self._by_ufrag[ufrag] = mailbox
+
+    def expect_only(self, ufrags: Collection[str], mailbox: Box) -> None:
+        """Of the names that checks for *mailbox* may come under only *ufrags* are left."""
+        for ufrag in [each for each, box in self._by_ufrag.items() if box is mailbox]:
+            if ufrag not in ufrags:
+                del self._by_ufrag[ufrag]
 
     def bind(self, remote: Address, mailbox: Box) -> None:
         """*remote* has proved that it belongs to *mailbox*'s owner."""

@@ -16,7 +16,8 @@ from trio_sfu.peer.media import ReceiveSection, SendSection, StreamKey
 
 
 class PeerState(enum.Enum):
-    """How far a peer is; it can come back from DISCONNECTED only."""
+    """How far a peer is. It can come back from DISCONNECTED by itself, and from FAILED by
+    itself or by a restart of ICE; only where DTLS failed that is the end."""
 
     NEW = enum.auto()
     CONNECTED = enum.auto()
@@ -43,6 +44,8 @@ class StateChanged:
     state: PeerState
     reason: str = ""
     """Of a failure, for a log."""
+    final: bool = False
+    """No restart of ICE will mend it."""
 
 
 @attrs.frozen

@@ -81,9 +81,13 @@ _DTLS_ROLES: Final = {
     DtlsRole.SERVER: HandshakeRole.SERVER,
 }
 _ICE_STATES: Final = {
+    IceState.CONNECTED: PeerState.CONNECTED,
+    IceState.CHECKING: PeerState.DISCONNECTED,
     IceState.DISCONNECTED: PeerState.DISCONNECTED,
     IceState.FAILED: PeerState.FAILED,
 }
+"""Of a peer with keys. CHECKING is then a restart after the path was lost."""
+_LOST: Final = frozenset({IceState.DISCONNECTED, IceState.FAILED})
 
 
 @attrs.frozen
@@ -390,20 +394,19 @@ class PeerTransport:
             self.drops["data to a full channel"] += 1
 
     def _change_state(self) -> None:
-        if self.state is PeerState.FAILED:
-            return
         reason = ""
         if self._dtls.state is DtlsState.FAILED:
             state, reason = PeerState.FAILED, f"DTLS: {self._dtls.failure}"
-        elif self.ice.state in _ICE_STATES:
-            state, reason = _ICE_STATES[self.ice.state], "ICE: nothing heard"
-        elif self._receiver is not None:
-            state = PeerState.CONNECTED
+        elif self._receiver is not None or self.ice.state in _LOST:
+            state = _ICE_STATES.get(self.ice.state, PeerState.NEW)
         else:
             state = PeerState.NEW
         if state is not self.state:
+            if state in (PeerState.DISCONNECTED, PeerState.FAILED) and not reason:
+                reason = "ICE: nothing heard"
             self.state = state
-            self._events.append(StateChanged(state, reason))
+            final = self._dtls.state is DtlsState.FAILED
+            self._events.append(StateChanged(state, reason, final))
 
     # --- on the way out
 

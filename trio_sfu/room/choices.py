@@ -50,6 +50,10 @@ class Choices:
         self._reckon()
         return False
 
+    def chosen(self, sid: str) -> TrackSettings | None:
+        """What the client said last of *sid*, whether or not that counts already."""
+        return self._chosen.get(sid)
+
     def take_due(self, now: float) -> dict[str, TrackSettings]:
         """The choices that count from now on."""
         due = [sid for sid, when in self._due.items() if now >= when]

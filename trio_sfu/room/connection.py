@@ -13,10 +13,19 @@ import structlog
 import trio
 
 from trio_sfu.core import Datagram
+from trio_sfu.ice.credentials import Credentials
 from trio_sfu.net.driver import drive
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.net.mailbox import Mailbox
-from trio_sfu.peer.events import AddressProved, Event, KeyFrameWanted, PeerState, StateChanged, Wish
+from trio_sfu.peer.events import (
+    AddressProved,
+    Event,
+    KeyFrameWanted,
+    PeerState,
+    RestartIce,
+    StateChanged,
+    Wish,
+)
 from trio_sfu.peer.transport import PeerTransport
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.subscription import Subscription
@@ -48,6 +57,8 @@ class PeerConnection:
         self.target = target
         self.peer = peer
         self.state = PeerState.NEW
+        self.local = peer.ice.local
+        """Our newest credentials, which its client is told, or will be."""
         self.mailbox: Mailbox[Wish] = Mailbox()
         self.tracks: dict[str, PublishedTrack] = {}
         """What its client sends to us, by mid."""
@@ -71,9 +82,12 @@ class PeerConnection:
             self._endpoint.send(self.peer.take_datagrams())
             self._endpoint.forget(self.mailbox)
 
-    def expect(self, ufrag: str) -> None:
-        """Checks may come under another name from now on (an ICE restart)."""
-        self._endpoint.expect(ufrag, self.mailbox)
+    def restart(self, ours: Credentials) -> None:
+        """Begin ICE again with new credentials of ours. Media stays on the old path until
+        there is a new one; the description that tells the client of them may follow at once."""
+        self.local = ours
+        self._endpoint.expect(ours.ufrag, self.mailbox)
+        self.mailbox.wish(RestartIce(ours))
 
     def ready(self, subscription: Subscription) -> None:
         """Something waits in *subscription*'s queue."""
@@ -108,6 +122,10 @@ class PeerConnection:
     def _step(self, now: float) -> None:
         for wish in self.mailbox.take_wishes():
             self.peer.grant(wish, now)
+            if isinstance(wish, RestartIce):
+                # A client that restarts for ever leaves no names behind.
+                self._endpoint.expect_only(self.peer.ice.ufrags, self.mailbox)
+                self._endpoint.expect(wish.credentials.ufrag, self.mailbox)
         for stream, packets in self.peer.take_media():
             if (track := self.tracks.get(stream.mid)) is not None:
                 track.note_clock(stream, self.peer.incoming.sender_clock(stream))

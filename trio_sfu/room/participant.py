@@ -67,8 +67,12 @@ class Listener(Protocol):
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         """This participant's client sent *data* on a data channel."""
 
-    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
-        """One of this participant's connections is in another state; *reason* of a failure."""
+    def connection_changed(
+        self, connection: PeerConnection, reason: str, *, final: bool = False
+    ) -> None:
+        """One of this participant's connections is in another state; *reason* of a failure,
+        which is *final* if no restart of ICE will mend it. How long a participant stays
+        whose connection has failed is for the listener to say."""
 
 
 @attrs.frozen(kw_only=True)
@@ -118,6 +122,8 @@ class Participant:
         self.joined_at = joined_at
         self.version = 0
         self.state = ParticipantState.JOINING
+        self.was_connected = False
+        """Whether media could flow at some time, on one connection at least."""
         self.is_publisher = False
         self.tracks: dict[str, PublishedTrack] = {}
         """What this one publishes, by SID."""
@@ -195,11 +201,10 @@ class Participant:
             case ChannelOpened(label):
                 if label == RELIABLE and connection is self.downlink:
                     self.on_listening()
-            case StateChanged(state, reason):
-                self.listener.connection_changed(connection, reason)
-                if state is PeerState.FAILED:
-                    self.leave(LeaveReason.CONNECTION_TIMEOUT, rejoin=True)
-                elif state is PeerState.CONNECTED and connection is self.downlink:
+            case StateChanged(state, reason, final):
+                self.was_connected = self.was_connected or state is PeerState.CONNECTED
+                self.listener.connection_changed(connection, reason, final=final)
+                if state is PeerState.CONNECTED and connection is self.downlink:
                     self.on_active()
             case _:
                 pass

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 
 from trio_sfu.room.info import ParticipantState, TrackSettings
@@ -52,6 +53,12 @@ def choose(participant: "Participant", sid: str, settings: TrackSettings) -> Non
     if len(sid) <= MAX_SID and participant.choices.choose(sid, settings, now):
         _apply(participant, sid, settings, now)
     participant.listener.deadline_moved()
+
+
+def disable(participant: "Participant", sid: str) -> None:
+    """*participant* shows this one nowhere just now; all else that it chose of it stays."""
+    chosen = participant.choices.chosen(sid) or TrackSettings()
+    choose(participant, sid, attrs.evolve(chosen, disabled=True))
 
 
 def permit(room: "Room", publisher: "Participant", listed: Iterable[Permitted] | None) -> bool:

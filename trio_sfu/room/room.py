@@ -178,6 +178,7 @@ class Room:
 
     def activate(self, participant: Participant) -> None:
         """Media can flow: *participant* hears all that there is."""
+        participant.was_connected = True
         if participant.advance(ParticipantState.ACTIVE):
             self.tell(participant, urgent=participant.is_publisher)
             self.observe(ParticipantJoined(self, participant))

@@ -7,7 +7,7 @@ announced cid, Firefox's is not, and then the first announcement of that kind th
 waits is meant (wire guide: "Matching media to AddTrack").
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import attrs
@@ -83,6 +83,13 @@ class Announcements:
         info = make_info(request, kind, entropy)
         self._pending.append(Pending(request.cid, info))
         return info
+
+    @property
+    def sids(self) -> list[str]:
+        return [each.info.sid for each in self._pending]
+
+    def __iter__(self) -> Iterator[Pending]:
+        return iter(self._pending)
 
     def find(self, cid: str) -> TrackInfo | None:
         return next((each.info for each in self._pending if cid in each.cids), None)

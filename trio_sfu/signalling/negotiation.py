@@ -40,11 +40,17 @@ ANSWER_TIMEOUT: Final = 15.0
 """Seconds after which a client that does not answer is lost."""
 
 
+Restart = Callable[[], Transport]
+"""Begins ICE again on one connection; our end of it with the new credentials."""
+
+
 class Answerer:
     """Answers the offers of a client."""
 
-    def __init__(self, ours: Transport, entropy: Entropy) -> None:
+    def __init__(self, ours: Transport, restart: Restart, entropy: Entropy) -> None:
         self._ours = ours
+        self._restart = restart
+        self._theirs: tuple[str, str] | None = None
         self._origin = Origin(int.from_bytes(entropy(7), "big"), 0)
 
     def answer(
@@ -52,9 +58,14 @@ class Answerer:
     ) -> Agreement:
         """The agreement on *offer*; *plan* says by mid what is wanted of its sections.
 
-        `WireError` if there is no answering it.
+        Other credentials than before mean that the client begins ICE again, and are answered
+        with new ones of ours (RFC 8839 section 4.4.1.1). `WireError` if there is no answering it.
         """
         description = SessionDescription.parse(offer)
+        theirs = description.transport.ufrag, description.transport.password
+        if self._theirs not in (None, theirs):
+            self._ours = self._restart()
+        self._theirs = theirs
         plans = plan(description.sections)
         self._origin = attrs.evolve(self._origin, version=self._origin.version + 1)
         return answer(description, self._ours, self._origin, plans)
@@ -74,11 +85,12 @@ class Phase(enum.Enum):
 class Downlink:
     """Offers a client what it subscribes to, one offer at a time."""
 
-    def __init__(self, ours: Transport, entropy: Entropy) -> None:
+    def __init__(self, ours: Transport, restart: Restart, entropy: Entropy) -> None:
         self.phase = Phase.IDLE
         self.deadline = math.inf
         """When `due` has something to say."""
         self._ours = ours
+        self._restart = restart
         self._offerer = Offerer(int.from_bytes(entropy(7), "big"))
         self._id = entropy(1)[0]  # the first offer has 1 to 256
         self._offered_at = -math.inf
@@ -93,6 +105,17 @@ class Downlink:
             self.phase = Phase.DEBOUNCING
             calm = now - self._offered_at > QUIET
             self.deadline = now if at_once else now + (DEBOUNCE_CALM if calm else DEBOUNCE_BUSY)
+
+    def restart(self, now: float) -> None:
+        """Begin ICE again, if it ever began: with an offer that goes out at once.
+
+        It takes the place of one that waits for an answer. Either was lost, or the answer
+        will be: it came before the client heard of this, and names an offer that is no more.
+        """
+        if self._offered_at == -math.inf:
+            return
+        self._ours = self._restart()
+        self.phase, self.deadline = Phase.DEBOUNCING, now
 
     def offer_due(self, now: float) -> bool:
         return self.phase is Phase.DEBOUNCING and now >= self.deadline

@@ -12,11 +12,13 @@ who offers when, and on which connection. Nothing above a session knows of paths
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 from livekit.protocol import rtc
 
+from trio_sfu.ice import credentials
 from trio_sfu.peer.events import OpenChannel
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE
@@ -44,6 +46,9 @@ class Path(Protocol):
     def begin(self, now: float) -> None:
         """The client has been let in, and told so."""
 
+    def restart(self, now: float) -> None:
+        """The client is back on another socket: begin ICE again where that is ours to do."""
+
     def want(self, now: float) -> None:
         """What is to be sent to the client changed."""
 
@@ -67,8 +72,14 @@ class TwoConnections:
         config = session.node.config
         connections = session.participant.connections
         self._uplink, self._subscriber = (connections[target] for target in self.TARGETS)
-        self._answerer = Answerer(our_end(self._uplink, config), config.entropy)
-        self._offers = Downlink(our_end(self._subscriber, config), config.entropy)
+        self._answerer = Answerer(
+            our_end(self._uplink, config), partial(restart, self._uplink, config), config.entropy
+        )
+        self._offers = Downlink(
+            our_end(self._subscriber, config),
+            partial(restart, self._subscriber, config),
+            config.entropy,
+        )
 
     @property
     def deadline(self) -> float:
@@ -82,6 +93,9 @@ class TwoConnections:
                 participant.downlink.mailbox.wish(wish)
             # Even with nothing to send: the client hears data on this connection.
             self._offers.want(now, at_once=True)
+
+    def restart(self, now: float) -> None:
+        self._offers.restart(now)  # on the other connection the client does so
 
     def want(self, now: float) -> None:
         self._offers.want(now)
@@ -126,7 +140,11 @@ class OneConnection:
         self._session = session
         config = session.node.config
         self._connection = session.participant.uplink
-        self._answerer = Answerer(our_end(self._connection, config), config.entropy)
+        self._answerer = Answerer(
+            our_end(self._connection, config),
+            partial(restart, self._connection, config),
+            config.entropy,
+        )
         self._receivers = Receivers()
 
     @property
@@ -135,6 +153,9 @@ class OneConnection:
 
     def begin(self, now: float) -> None:
         """The client begins; what it is to hear goes into the answer to its first offer."""
+
+    def restart(self, now: float) -> None:
+        """The client does so, with its next offer."""
 
     def want(self, now: float) -> None:
         self._receivers.want(now)
@@ -197,9 +218,15 @@ def answer_response(
     return rtc.SignalResponse(answer=answer)
 
 
+def restart(connection: PeerConnection, config: NodeConfig) -> Transport:
+    """Begin ICE again on *connection*: our end of it with new credentials."""
+    connection.restart(credentials.make(config.entropy, config.tag))
+    return our_end(connection, config)
+
+
 def our_end(connection: PeerConnection, config: NodeConfig) -> Transport:
     """Our end of a connection, as its descriptions tell it."""
-    ours = connection.peer.ice.local
+    ours = connection.local
     return Transport(
         ufrag=ours.ufrag,
         password=ours.password,

@@ -47,14 +47,12 @@ class Publishing:
 
     def announce(self, request: rtc.AddTrackRequest, kind: TrackKind) -> None:
         info = self.announcements.add(request, kind, self._entropy)
-        self._respond(
-            rtc.SignalResponse(
-                track_published=rtc.TrackPublishedResponse(
-                    cid=request.cid, track=translate.track_info(info)
-                )
-            )
-        )
+        self._respond(_published(request.cid, info))
         self.settle(self._agreed)  # its media may have come first
+
+    def announced(self) -> list[rtc.SignalResponse]:
+        """What the client was answered to its announcements that still wait for media."""
+        return [_published(each.cid, each.info) for each in self.announcements]
 
     def plan(self, sections: Sequence[MediaSection]) -> dict[str, SectionPlan]:
         """What the answer wants of the sections in which the client sends."""
@@ -157,3 +155,9 @@ def _media_of(section: AgreedSection) -> str | None:
 def _picks_its_own_codec(client: ClientInfo) -> bool:
     """Firefox on Linux and Android takes another codec than the first of an answer."""
     return client.browser.lower() == "firefox" and client.os.lower() in ("linux", "android")
+
+
+def _published(cid: str, info: TrackInfo) -> rtc.SignalResponse:
+    return rtc.SignalResponse(
+        track_published=rtc.TrackPublishedResponse(cid=cid, track=translate.track_info(info))
+    )

@@ -18,6 +18,7 @@ from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
 from trio_sfu.signalling import describing, translate
 from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
+from trio_sfu.signalling.resume import sync_state
 
 if TYPE_CHECKING:
     from trio_sfu.signalling.session import Session
@@ -147,6 +148,7 @@ REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
     "track_setting": track_setting,
     "subscription_permission": subscription_permission,
     "leave": leave,
+    "sync_state": sync_state,
     "update_metadata": describing.update_metadata,
     "update_audio_track": describing.update_audio_track,
     "update_video_track": describing.update_video_track,

@@ -1,11 +1,10 @@
 """Runs signalling sessions on Trio: the far end of the front end's two channels.
 
 A session lives in its room's nursery, not in the task that holds the WebSocket:
-so a room that ends, a kick and a bug all reach it by cancellation, and later a
-client may come back on another socket.
+so a room that ends, a kick and a bug all reach it by cancellation, and a client
+that lost its socket comes back on another (`lines`).
 """
 
-import math
 from typing import Final
 
 import structlog
@@ -19,8 +18,10 @@ from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room, RoomFull
 from trio_sfu.signalling import translate
 from trio_sfu.signalling.join import JoinRequest, Refused
-from trio_sfu.signalling.requests import OWN_REASONS
+from trio_sfu.signalling.lines import Bell, Line, Switchboard
+from trio_sfu.signalling.resume import may_resume
 from trio_sfu.signalling.session import Session
+from trio_sfu.signalling.translate import Action
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,8 @@ class Signalling:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._boards: dict[str, Switchboard] = {}
+        """Of those that live, by their participant's SID."""
 
     @property
     def node(self) -> Node:
@@ -67,11 +70,9 @@ class Signalling:
         if too_long := exceeded(limits, metadata=join.metadata, attributes=join.attributes):
             # LiveKit answers with this status to all that its media node finds wrong.
             raise Refused(500, f"the participant's {too_long} exceeds limits")
+        line = Line(requests, responses)
         if join.reconnect:
-            # There is no resume yet: the client shall join anew.
-            responses.send_nowait(translate.leave(LeaveReason.STATE_MISMATCH, rejoin=True))
-            responses.close()
-            requests.close()
+            self._resume(join, line)
             return
         session: Session | None = None
 
@@ -82,7 +83,7 @@ class Signalling:
 
         async def life(participant: Participant) -> None:
             assert session is not None, "made before its participant was let in"
-            await run_session(session, requests, responses)
+            await self._run(session, line)
 
         try:
             await self._node.join(join.room, make, life, may_create=self._may_create(join))
@@ -93,79 +94,35 @@ class Signalling:
         except TooManyRooms:
             raise Refused(503, "this server has as many rooms as it can") from None
 
+    def _resume(self, join: JoinRequest, line: Line) -> None:
+        """Give the session that *join* means another line; who has none shall join anew."""
+        room = self._node.rooms.get(join.room)
+        participant = None if room is None else room.participants.get(join.identity)
+        board = None if participant is None else self._boards.get(participant.sid)
+        if board is None or not may_resume(board.session, join):
+            log.info("nothing to resume", room=join.room, participant=join.identity)
+            line.requests.close()
+            line.hang_up(translate.leave(LeaveReason.STATE_MISMATCH, Action.RECONNECT))
+            return
+        board.plug(line)
+        board.session.resume()
 
-async def run_session(
-    session: Session,
-    requests: trio.MemoryReceiveChannel[SignalRequest],
-    responses: trio.MemorySendChannel[SignalResponse],
-) -> None:
-    """Be one client's session until it leaves, or is cancelled; the client hears why."""
-    participant = session.participant
-    bell = Bell()
-    session.ring = bell.ring
-    try:
-        async with trio.open_nursery() as nursery:
-            session.begin()
-            nursery.start_soon(_speak, session, bell, responses)
-            async with requests:
-                async for request in requests:
-                    session.receive(request)
-            participant.leave(LeaveReason.SIGNAL_CLOSE)
-    finally:
-        if participant.leave_reason is LeaveReason.UNKNOWN_REASON:
-            participant.leave_reason = LeaveReason.SERVER_SHUTDOWN
-        _say_goodbye(participant, responses)
-
-
-async def _speak(
-    session: Session, bell: "Bell", responses: trio.MemorySendChannel[SignalResponse]
-) -> None:
-    """Tell the client what there is to tell, when it is due.
-
-    A client that does not listen holds up this task, and nobody else: meanwhile the
-    session keeps what there is to say, as far as `session.MAX_RESPONSES`.
-    """
-    while True:
-        now = trio.current_time()
-        if now >= session.deadline:
-            session.handle_timeout(now)
-        for response in session.take_responses():
-            try:
-                await responses.send(response)
-            except trio.BrokenResourceError:  # the front end is gone
-                session.participant.leave(LeaveReason.SIGNAL_CLOSE)
-        await bell.wait(session.deadline)
-
-
-def _say_goodbye(
-    participant: Participant, responses: trio.MemorySendChannel[SignalResponse]
-) -> None:
-    """A Leave, if there is room for it; nothing may wait here."""
-    if participant.leave_reason not in (*OWN_REASONS, LeaveReason.SIGNAL_CLOSE):
+    async def _run(self, session: Session, line: Line) -> None:
+        """Be one client's session until it leaves, or is cancelled; the client hears why."""
+        participant = session.participant
+        bell = Bell()
+        session.ring = bell.ring
+        board: Switchboard | None = None
         try:
-            responses.send_nowait(
-                translate.leave(participant.leave_reason, rejoin=participant.rejoin)
-            )
-        except (trio.WouldBlock, trio.BrokenResourceError):
-            log.info("a goodbye did not fit", participant=participant.identity)
-    responses.close()
-
-
-class Bell:
-    """Wakes one waiter; rung before it waits, it does not wait."""
-
-    def __init__(self) -> None:
-        self._rung = False
-        self._waiter = trio.lowlevel.ParkingLot()
-
-    def ring(self) -> None:
-        self._rung = True
-        self._waiter.unpark()
-
-    async def wait(self, deadline: float = math.inf) -> None:
-        if self._rung:
-            await trio.lowlevel.checkpoint()
-        else:
-            with trio.move_on_at(deadline):
-                await self._waiter.park()
-        self._rung = False
+            async with trio.open_nursery() as nursery:
+                board = self._boards[participant.sid] = Switchboard(session, nursery)
+                board.plug(line)
+                session.begin()
+                await board.speak(bell)
+        finally:
+            self._boards.pop(participant.sid, None)
+            if participant.leave_reason is LeaveReason.UNKNOWN_REASON:
+                participant.leave_reason = LeaveReason.SERVER_SHUTDOWN
+            current = line if board is None else board.line
+            if current is not None:
+                current.hang_up(*session.last_words())

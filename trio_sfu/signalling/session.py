@@ -22,12 +22,14 @@ from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
 from trio_sfu.room.wanted import Failure
-from trio_sfu.signalling import packets, translate
+from trio_sfu.signalling import packets, resume, translate
 from trio_sfu.signalling.join import JoinRequest
 from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
 from trio_sfu.signalling.publishing import Publishing
-from trio_sfu.signalling.requests import REQUESTS
+from trio_sfu.signalling.recovery import Recovery
+from trio_sfu.signalling.requests import OWN_REASONS, REQUESTS
 from trio_sfu.signalling.subscribing import Subscribing
+from trio_sfu.signalling.translate import Action
 from trio_sfu.signalling.updates import Updates
 
 log = structlog.get_logger(__name__)
@@ -97,6 +99,9 @@ class Session:
         self._updates = Updates()
         self.path: Path = way(self)
         self._join_deadline = math.inf
+        self._recovery = Recovery(self.participant)
+        self.hangs_up = False
+        """The client's socket shall be closed, once what there is to take has been said."""
 
     @property
     def names(self) -> dict[str, str]:
@@ -126,21 +131,22 @@ class Session:
 
     @property
     def deadline(self) -> float:
-        return min(
-            self._updates.deadline,
-            self.path.deadline,
-            self._join_deadline,
-            self.participant.deadline,
-        )
+        deadline = min(self._join_deadline, self._recovery.deadline, self.participant.deadline)
+        if self._recovery.away:
+            return deadline
+        return min(deadline, self._updates.deadline, self.path.deadline)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due by *now*."""
+        self._recovery.handle_timeout(now)
         if now >= self._join_deadline:
             self._join_deadline = math.inf
             if self.participant.state is not ParticipantState.ACTIVE:
                 self.participant.leave(LeaveReason.JOIN_FAILURE)
         if now >= self.participant.deadline:
             reconcile.handle_timeout(self.room, self.participant, now)
+        if self._recovery.away:
+            return
         if now >= self._updates.deadline:
             self.inform()
         if now >= self.path.deadline:
@@ -151,7 +157,9 @@ class Session:
         return taken
 
     def respond(self, response: rtc.SignalResponse) -> None:
-        if len(self._responses) < MAX_RESPONSES:
+        if self._recovery.away:
+            self.keep([response])
+        elif len(self._responses) < MAX_RESPONSES:
             self._responses.append(response)
             self.ring()
         else:
@@ -195,6 +203,38 @@ class Session:
         self.path.answer(sdp, number, self._clock())
         self.ring()
 
+    # --- the socket goes, and comes back
+
+    def lose_signal(self) -> None:
+        """There is nobody who takes responses, until `resume`."""
+        self.hangs_up = False
+        self._responses = resume.worth_keeping(self._responses)
+        self._recovery.signal_lost(self._clock())
+        self.ring()
+
+    def keep(self, responses: Sequence[rtc.SignalResponse]) -> None:
+        """*responses* could not be said: what the client must hear is said later."""
+        free = MAX_RESPONSES - len(self._responses)
+        self._responses += resume.worth_keeping(responses)[:free]
+
+    def resume(self) -> None:
+        """The client is there again, on another socket: say all that it has missed."""
+        now = self._clock()
+        kept = resume.worth_keeping(self._responses)
+        self._recovery.resumed(now)
+        self._responses = [*resume.greet(self, self._updates, now), *kept]
+        self.path.restart(now)
+        log.info("resumed", **self.names)
+        self.ring()
+
+    def last_words(self) -> list[rtc.SignalResponse]:
+        """A Leave; nothing for a client that left by itself."""
+        participant = self.participant
+        if participant.leave_reason in (*OWN_REASONS, LeaveReason.SIGNAL_CLOSE):
+            return []
+        action = Action.RECONNECT if participant.rejoin else Action.DISCONNECT
+        return [translate.leave(participant.leave_reason, action)]
+
     # --- Listener: what happens in the room
 
     def participant_changed(self, participant: Participant, *, urgent: bool) -> None:
@@ -204,7 +244,7 @@ class Session:
 
     def room_changed(self) -> None:
         if self.participant.state is not ParticipantState.JOINING:
-            self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self._room_info())))
+            self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
 
     def claims_changed(self) -> None:
         """A new token goes to the client once there is a resume for which it needs one."""
@@ -241,7 +281,9 @@ class Session:
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         packets.hear(self.room, self.participant, label, data, self._clock())
 
-    def connection_changed(self, connection: PeerConnection, reason: str) -> None:
+    def connection_changed(
+        self, connection: PeerConnection, reason: str, *, final: bool = False
+    ) -> None:
         log.info(
             "connection changed",
             connection=connection.target.name.lower(),
@@ -249,8 +291,12 @@ class Session:
             **({"reason": reason} if reason else {}),
             **self.names,
         )
+        if self._recovery.connection_changed(connection, self._clock(), final=final):
+            self.respond(translate.leave(LeaveReason.CONNECTION_TIMEOUT, Action.RESUME))
+            self.hangs_up = True
+        self.ring()
 
-    def _room_info(self) -> models.Room:
+    def room_info(self) -> models.Room:
         codecs = [models.Codec(mime=mime) for mime in PUBLISH_CODECS]
         return translate.room_info(self.room, codecs)
 
@@ -264,7 +310,7 @@ class Session:
             self._updates.told(each)
         info = translate.server_info(self.node.sid)
         return rtc.JoinResponse(
-            room=self._room_info(),
+            room=self.room_info(),
             participant=translate.participant_info(self.participant),
             other_participants=map(translate.participant_info, others),
             subscriber_primary=self.participant.subscriber_primary,

@@ -44,6 +44,9 @@ MAX_LIST: Final = 16
 MAX_TRACKS: Final = 1_000
 """Tracks that a publisher lists for one subscriber, and then some: nobody has as many."""
 
+Action = rtc.LeaveRequest.Action
+"""What a client that is sent away shall do: DISCONNECT, RESUME, RECONNECT (join anew)."""
+
 _SOURCES: Final = {
     Source.UNKNOWN: models.TrackSource.UNKNOWN,
     Source.CAMERA: models.TrackSource.CAMERA,
@@ -207,11 +210,13 @@ def server_info(node: str, region: str = "") -> models.ServerInfo:
     )
 
 
-def leave(reason: LeaveReason, *, rejoin: bool) -> rtc.SignalResponse:
-    """The last thing a client hears."""
-    action = rtc.LeaveRequest.Action.RECONNECT if rejoin else rtc.LeaveRequest.Action.DISCONNECT
+def leave(reason: LeaveReason, action: "rtc.LeaveRequest.Action") -> rtc.SignalResponse:
+    """The last thing that a client hears on a socket. Clients of an old protocol know of
+    *action* only whether they may come back at all."""
     return rtc.SignalResponse(
-        leave=rtc.LeaveRequest(reason=reason.name, action=action, can_reconnect=rejoin)
+        leave=rtc.LeaveRequest(
+            reason=reason.name, action=action, can_reconnect=action is not Action.DISCONNECT
+        )
     )
 
 

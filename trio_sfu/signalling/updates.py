@@ -7,6 +7,7 @@ gathered for three seconds, and what happened twice meanwhile is told once.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from livekit.protocol import models, rtc
@@ -18,6 +19,10 @@ from trio_sfu.signalling.translate import participant_info
 BATCH: Final = 3.0
 """Seconds; LiveKit's subscriberUpdateInterval."""
 
+REMEMBERED: Final = 60.0
+"""Seconds for which it is known that somebody left: longer than a client tries to resume."""
+MAX_GONE: Final = 500
+
 MAX_MESSAGE: Final = 128 << 10
 """Bytes of one update, roughly; more goes into the next."""
 
@@ -28,6 +33,8 @@ class Updates:
     def __init__(self) -> None:
         self._changed: dict[str, Participant] = {}
         self._told: dict[str, int] = {}
+        self._gone: list[tuple[float, models.ParticipantInfo]] = []
+        """Who left, and when that was noted: a client that comes back may not have heard it."""
         self._urgent = False
         self._batch = math.inf
 
@@ -39,6 +46,9 @@ class Updates:
     def note(self, participant: Participant, now: float, *, urgent: bool) -> None:
         """*participant* says something else of themselves."""
         self._changed[participant.sid] = participant
+        if participant.state is ParticipantState.DISCONNECTED and participant.sid in self._told:
+            self._gone = [each for each in self._gone if now - each[0] < REMEMBERED][-MAX_GONE:]
+            self._gone.append((now, participant_info(participant)))
         self._urgent |= urgent
         if self._batch == math.inf:
             self._batch = now + BATCH
@@ -46,6 +56,24 @@ class Updates:
     def told(self, participant: Participant) -> None:
         """The client knows *participant* as they are now (from the join response)."""
         self._told[participant.sid] = participant.version
+
+    def catch_up(self, everybody: Iterable[Participant], now: float) -> list[rtc.SignalResponse]:
+        """All that a client must be told that was away: who left meanwhile, and *everybody*.
+
+        Who left and is there again, by identity, is told only as they are now.
+        """
+        here = list(everybody)
+        identities = {each.identity for each in here}
+        infos = [
+            info
+            for left, info in self._gone
+            if now - left < REMEMBERED and info.identity not in identities
+        ]
+        infos += map(participant_info, here)
+        self._told = {each.sid: each.version for each in here}
+        self._changed.clear()
+        self._urgent, self._batch = False, math.inf
+        return list(_messages(infos))
 
     def take(self) -> list[rtc.SignalResponse]:
         """All that there is to tell."""
