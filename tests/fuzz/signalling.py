@@ -1,5 +1,7 @@
 """What a client says by signalling and on data channels: protobuf, and JSON within."""
 
+import base64
+import gzip
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from tests.fuzz.decoder import Decoder, Script, words
 from tests.sdp import captures
 from tests.sim import entropy
 from trio_sfu.api.conversation import decode_request
+from trio_sfu.api.http import Request
+from trio_sfu.api.parameters import decode_join_request, read_join_request
 from trio_sfu.config import RoomConfig
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.room.data import LOSSY, RELIABLE
@@ -22,7 +26,7 @@ from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.room.node import Node, NodeConfig
 from trio_sfu.room.room import Room
 from trio_sfu.signalling import packets, translate
-from trio_sfu.signalling.join import ClientInfo, JoinRequest
+from trio_sfu.signalling.join import ClientInfo, JoinRequest, Refused
 from trio_sfu.signalling.session import Session
 
 NOW: Final = 1_790_000_000.0
@@ -36,11 +40,34 @@ def request(data: bytes) -> None:
         decode_request(data)
 
 
-def _session(node: Node, nursery: trio.Nursery, name: str, sources: bool) -> Session:
+def join_request(data: bytes) -> None:
+    """The parameter of `/rtc/v1`: its text, or (so that what is inside is reached, too) the
+    message in it, as it is or compressed."""
+    how, data = data[:1], data[1:]
+    if how == b"t":
+        text = data.decode("utf-8", "surrogateescape")
+    else:
+        compressed = data if how == b"g" else gzip.compress(data)
+        wrapped = rtc.WrappedJoinRequest(
+            compression=int(how != b"p"), join_request=data if how == b"p" else compressed
+        )
+        text = base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
+    read_join_request(decode_join_request(text), Request(method="GET", path="/rtc/v1"))
+
+
+def _session(
+    node: Node, nursery: trio.Nursery, name: str, sources: bool, one_connection: bool
+) -> Session:
     dice = entropy(1)
     room = Room("RM_a", "kitchen", RoomConfig(), dice, nursery)
     grants = Grants(room_join=True, room="kitchen", can_publish=sources)
-    join = JoinRequest(room="kitchen", identity=name, grants=grants, client=ClientInfo())
+    join = JoinRequest(
+        room="kitchen",
+        identity=name,
+        grants=grants,
+        client=ClientInfo(),
+        one_connection=one_connection,
+    )
     return Session(node, room, join, trio.current_time)
 
 
@@ -54,7 +81,8 @@ async def _converse(data: bytes) -> None:
     )
     async with trio.open_nursery() as nursery:
         node = Node(config, Endpoint(()), nursery)
-        session = _session(node, nursery, "alice", sources=not script.byte() & 1)
+        how = script.byte()
+        session = _session(node, nursery, "alice", not how & 1, bool(how & 2))
         session.begin()
         while script:
             pause = script.byte()
@@ -202,6 +230,13 @@ _DATA: Final = (
 )
 
 
+_JOIN: Final = rtc.JoinRequest(
+    client_info=models.ClientInfo(sdk=models.ClientInfo.SDK.PYTHON, capabilities=[1, 99]),
+    connection_settings=rtc.ConnectionSettings(auto_subscribe=True, subscriber_allow_pause=True),
+    add_track_requests=[rtc.AddTrackRequest(cid="c")],
+    publisher_offer=rtc.SessionDescription(type="offer", sdp="v=0", id=1),
+)
+
 SIGNALLING: Final[Mapping[str, Decoder]] = {
     "signal request": Decoder(
         request,
@@ -213,6 +248,28 @@ SIGNALLING: Final[Mapping[str, Decoder]] = {
         ),
         ("api.conversation:decode_request",),
         share=0.5,
+    ),
+    "join request": Decoder(
+        join_request,
+        (
+            *(how + _JOIN.SerializeToString() for how in (b"p", b"z")),
+            b"g" + gzip.compress(_JOIN.SerializeToString()),
+            b"g" + gzip.compress(_JOIN.SerializeToString())[:-5],
+            b"z" + rtc.JoinRequest(metadata="m" * (1 << 20)).SerializeToString(),
+            b"tEgA=",
+            b"t!",
+            b"t+/",
+            b"t____",
+            b"p",
+            b"p\xff",
+        ),
+        (
+            "api.parameters:decode_join_request",
+            "api.parameters:_gunzip",
+            "api.parameters:read_join_request",
+        ),
+        refusals=(Refused,),
+        share=0.2,
     ),
     "candidate in json": Decoder(
         words(translate.candidate_line),
@@ -227,6 +284,7 @@ SIGNALLING: Final[Mapping[str, Decoder]] = {
             _script(*_REQUESTS[:1] * 22),
             _script(*_REQUESTS[:2], *_REQUESTS[3:4], *_REQUESTS[5:8]),
             b"\x01" + _script(_REQUESTS[0])[1:],
+            b"\x02" + _script(*_REQUESTS[:2], *_REQUESTS[3:6])[1:],
         ),
         (
             *(

@@ -97,7 +97,10 @@ def answer(
                         section.protocol,
                         ours,
                         setup,
-                        extensions=_extensions(section, agreement.direction, role),
+                        # Whichever way it goes: libwebrtc offers later sections of a kind with
+                        # what the first was left with, and one that we send in must not cost
+                        # those that we receive in the names of layers and the voice's level.
+                        extensions=_extensions(section, Direction.SENDRECV, role),
                         layers=_layer_lines(section) if agreement.direction.receives else (),
                         candidates=candidates,
                         reduced_size=section.has("rtcp-rsize"),
