@@ -58,7 +58,7 @@ async def test_an_address_that_was_named_must_exist() -> None:
 
 
 async def test_media_that_cannot_begin_ends_the_server(nursery) -> None:
-    async def media(config: Config, *, task_status) -> None:
+    async def media(config: Config, observers, *, task_status) -> None:
         raise ConfigError("UDP port 7882 on all addresses is taken")
 
     with pytest.RaisesGroup(ConfigError, flatten_subgroups=True):

@@ -8,6 +8,7 @@ import attrs
 import pytest
 import trio
 from livekit.api import TokenVerifier, WebhookReceiver
+from livekit.protocol import rtc
 from livekit.protocol.webhook import WebhookEvent
 from trio.testing import wait_all_tasks_blocked
 
@@ -101,9 +102,9 @@ async def hold_a_call(house: House) -> None:
     bob = await house.attend("bob")
     await alice.publish("audio", "mic")
     await trio.sleep(1)
-    alice.hang_up()
+    alice.say(leave=rtc.LeaveRequest())
     await trio.sleep(1)
-    bob.hang_up()
+    bob.say(leave=rtc.LeaveRequest())
     await trio.sleep(house.room().config.departure_timeout + 1)
 
 
@@ -154,7 +155,7 @@ async def test_each_event_says_what_livekits_does(nursery: trio.Nursery, now: fl
     assert (published.room.name, published.room.departure_timeout) == ("kitchen", 0)
     assert (published.participant.identity, published.participant.metadata) == ("alice", "")
     assert published.track.sid.startswith("TR_AM")
-    assert events["participant_left"].participant.disconnect_reason == 9  # SIGNAL_CLOSE
+    assert events["participant_left"].participant.disconnect_reason == 1  # CLIENT_INITIATED
     assert events["participant_left"].participant.state == 3
     assert {event.room.sid for event in application.receiver.events} == {joined.room.sid}
 

@@ -102,7 +102,11 @@ def server(options: argparse.Namespace) -> Iterator[str]:
         wait_until_healthy(process, f"http://127.0.0.1:{port}/")
         yield f"ws://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        process.terminate()  # it would wait for whoever is still there
+        try:
+            process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            process.terminate()
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -8,6 +8,7 @@ run_media
 import errno
 import os
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -22,6 +23,7 @@ from trio_sfu.net.addresses import advertised, own_addresses
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.net.udp import UdpSocket
 from trio_sfu.room.node import Node, NodeConfig
+from trio_sfu.room.observe import Observer
 from trio_sfu.signalling.serve import Signalling
 
 EVERYWHERE: Final = ("0.0.0.0", "::")
@@ -31,8 +33,14 @@ address that was asked."""
 log = structlog.get_logger(__name__)
 
 
-async def run_media(config: Config, *, task_status: trio.TaskStatus[Signalling]) -> None:
-    """Keep rooms until cancelled; starts with the way into them.
+async def run_media(
+    config: Config,
+    observers: Sequence[Observer] = (),
+    *,
+    task_status: trio.TaskStatus[Signalling],
+) -> None:
+    """Keep rooms until cancelled; starts with the way into them. *observers* are told
+    what happens there.
 
     Raises `ConfigError` before that if a UDP port cannot be bound.
     """
@@ -53,6 +61,7 @@ async def run_media(config: Config, *, task_status: trio.TaskStatus[Signalling])
                 ),
                 endpoint,
                 nursery,
+                observers=observers,
             )
             nursery.start_soon(endpoint.run)
             task_status.started(Signalling(node))

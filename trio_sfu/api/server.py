@@ -2,8 +2,11 @@
 
     serve
       media           UDP, and the rooms with everybody in them; gives `connect`
+      webhooks        a task for each room of which there is something to tell
+      loop lag        how late we are; above a limit nobody new is let in
+      drain           once asked to, waits until nobody is left
       front door      a task for each connection; calls `connect`
-      signals         (with `run` only) the first SIGINT or SIGTERM ends it, the rooms first
+      signals         (with `run` only) SIGINT or SIGTERM drains, a second one stops
 
 Sockets are bound before anything is started, so that a port that is taken is an error
 message and not half a server.
@@ -11,9 +14,10 @@ message and not half a server.
 
 import errno
 import gc
+import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import attrs
@@ -21,11 +25,17 @@ import structlog
 import trio
 
 from trio_sfu import __version__
+from trio_sfu.api.admission import Admission, Load
+from trio_sfu.api.drain import Drain
 from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, text
+from trio_sfu.api.looplag import STALE_SECONDS, LoopLag
 from trio_sfu.api.media import run_media
 from trio_sfu.api.page import PATH, Page
 from trio_sfu.api.rtc import Gate
+from trio_sfu.api.webhooks import LAST_SECONDS, Webhooks
 from trio_sfu.config import Config, cannot_bind
+from trio_sfu.room.node import Node
+from trio_sfu.room.observe import Observer
 from trio_sfu.signalling.serve import Signalling
 
 BACKLOG: Final = 1024
@@ -53,6 +63,8 @@ class Running:
 
     urls: tuple[str, ...]
     """Where HTTP and WebSockets are served: "http://127.0.0.1:7880"."""
+    drain: Callable[[], None] = attrs.field(repr=False, eq=False)
+    """Lets nothing new begin, and ends it all when nobody is left."""
     stop: Callable[[], None] = attrs.field(repr=False, eq=False)
     """Ends it all, the rooms first, so that everybody hears why."""
 
@@ -64,7 +76,11 @@ class Media(Protocol):
     """
 
     async def __call__(
-        self, config: Config, *, task_status: trio.TaskStatus[Signalling]
+        self,
+        config: Config,
+        observers: Sequence[Observer] = (),
+        *,
+        task_status: trio.TaskStatus[Signalling],
     ) -> None: ...
 
 
@@ -78,35 +94,61 @@ async def serve(
 
     Raises `ConfigError`, perhaps in a group, if it cannot begin.
     """
+    webhooks = Webhooks(config, os.urandom, time.time)
+    lag = LoopLag()
     listeners = await open_listeners(config)
     try:
         async with trio.open_nursery() as front:
+            front.start_soon(webhooks.run)
             async with trio.open_nursery() as rooms:
-                signalling: Signalling = await rooms.start(media, config)
-                door = FrontDoor(routes(config, signalling))
+                signalling: Signalling = await rooms.start(media, config, [webhooks.observe])
+                rooms.start_soon(lag.run)
+                drain = Drain(signalling.node, rooms.cancel_scope.cancel)
+                rooms.start_soon(drain.run)
+                door = FrontDoor(routes(config, signalling, lag))
                 await front.start(door.serve, listeners)
-                running = Running(tuple(map(_url, listeners)), stop=rooms.cancel_scope.cancel)
+                running = Running(
+                    tuple(map(_url, listeners)), drain.begin, rooms.cancel_scope.cancel
+                )
                 log.info("serving", version=__version__, urls=running.urls)
                 task_status.started(running)
             # The rooms have ended and told their clients so; let that reach them.
             with trio.move_on_after(LAST_WORDS):
                 await door.wait_quiet()
+            with trio.move_on_after(LAST_SECONDS):
+                await webhooks.wait_idle()
             front.cancel_scope.cancel()
     finally:
         _close(listeners)
 
 
-def routes(config: Config, signalling: Signalling) -> Routes:
+def routes(config: Config, signalling: Signalling, lag: LoopLag) -> Routes:
     """Everything that is served over HTTP."""
+    admission = Admission(
+        signalling.connect,
+        limit=lambda: config.limit,
+        load=lambda: Load(lag.lag, signalling.node.tracks, 0.0),
+    )
     return {
-        "/": Route(_health),
-        **Gate(config.keys, signalling.connect, time.time, signalling.check).routes(),
+        "/": Route(Health(signalling.node, lag).answer),
+        **Gate(config.keys, admission, time.time, signalling.check).routes(),
         **Page(config, time.time).routes(),
     }
 
 
-async def _health(request: Request) -> Response:
-    return text(200, "OK")
+@attrs.frozen
+class Health:
+    """Whether somebody new should come here. LiveKit's path, statuses and first words."""
+
+    node: Node
+    lag: LoopLag
+
+    async def answer(self, request: Request) -> Response:
+        if self.node.draining:
+            return text(406, "Not Ready\nthis server is about to stop")
+        if (age := self.lag.age) > STALE_SECONDS:
+            return text(406, f"Not Ready\nthis server stood still for {age:.1f} s")
+        return text(200, "OK")
 
 
 async def run(config: Config, *, media: Media = run_media) -> None:
@@ -128,13 +170,14 @@ async def run(config: Config, *, media: Media = run_media) -> None:
 
 
 async def _stop_at_signal(running: Running, scope: trio.CancelScope) -> None:
-    """The first signal lets everybody hear of the end, a second does not wait for them."""
+    """The first signal waits for everybody to leave, the second tells them to, and who
+    sends a third does not wait for that either."""
+    steps = [("draining", running.drain), ("stopping", running.stop), ("ending", scope.cancel)]
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        stop = running.stop
         async for number in signals:
-            log.info("stopping", signal=signal.Signals(number).name)
-            stop()
-            stop = scope.cancel
+            word, step = steps.pop(0) if len(steps) > 1 else steps[0]
+            log.info(word, signal=signal.Signals(number).name)
+            step()
 
 
 async def open_listeners(config: Config) -> list[trio.SocketListener]:

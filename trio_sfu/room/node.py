@@ -37,6 +37,10 @@ class TooManyRooms(Exception):  # noqa: N818 - no failure: an answer, and read a
     """There are `MAX_ROOMS` rooms, and this would be another."""
 
 
+class NodeDraining(TooManyRooms):
+    """This would be a new room, and there shall be no more: the server is about to end."""
+
+
 class NoSuchRoom(Exception):  # noqa: N818 - no failure: an answer, and read as one
     """There is no room of that name, and whoever asked may not make one."""
 
@@ -76,6 +80,8 @@ class Node:
         self.sid = ids.make_sid(ids.NODE, config.entropy)
         self.rooms: dict[str, Room] = {}
         self.revoked = Revoked()
+        self.draining = False
+        """No new rooms: those that there are shall come to their end."""
         self.observe = tell_all((journal.record, *observers))
         self._nursery = nursery
         self._max_rooms = max_rooms
@@ -84,6 +90,15 @@ class Node:
     def wall_time(self) -> float:
         """Seconds since 1970, by the clock that everything else here goes by."""
         return self.config.wall + trio.current_time()
+
+    @property
+    def tracks(self) -> int:
+        """Published and subscribed, of all rooms."""
+        return sum(
+            len(each.tracks) + len(each.subscriptions)
+            for room in self.rooms.values()
+            for each in room.participants.values()
+        )
 
     async def join(
         self,
@@ -113,6 +128,8 @@ class Node:
             if room is None or room.closed:
                 if not may_create:
                     raise NoSuchRoom(name)
+                if self.draining:
+                    raise NodeDraining(name)
                 if len(self.rooms) >= self._max_rooms:
                     raise TooManyRooms(name)
                 room = await self._nursery.start(contain, f"room {name}", self._run_room, name)

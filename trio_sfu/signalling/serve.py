@@ -13,7 +13,7 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from trio_sfu.room.changes import exceeded
 from trio_sfu.room.info import LeaveReason
-from trio_sfu.room.node import Node, NoSuchRoom, TooManyRooms
+from trio_sfu.room.node import Node, NodeDraining, NoSuchRoom, TooManyRooms
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room, RoomFull
 from trio_sfu.signalling import translate
@@ -91,6 +91,8 @@ class Signalling:
             raise Refused(404, NO_SUCH_ROOM) from None
         except RoomFull:
             raise Refused(500, "the room has as many participants as it may have") from None
+        except NodeDraining:
+            raise Refused(503, "this server is about to stop: it opens no new rooms") from None
         except TooManyRooms:
             raise Refused(503, "this server has as many rooms as it can") from None
 
