@@ -99,18 +99,18 @@ def test_without_keys_a_token_is_for_development_mode() -> None:
         (
             ("run", "--dev"),
             {"NODE_IP": "here"},
-            "trio-sfu: --node-ip: expected an IP address, such as 192.0.2.1, got 'here'",
+            "trio-sfu: NODE_IP: expected an IP address, such as 192.0.2.1, got 'here'",
         ),
         (
             ("run", "--dev"),
             {"UDP_PORT": "9-8"},
-            "trio-sfu: --udp-port: expected a port (0 to 65535) or a range of up to 64, such as "
+            "trio-sfu: UDP_PORT: expected a port (0 to 65535) or a range of up to 64, such as "
             "7882-7885, got '9-8'",
         ),
         (
             ("run",),
             {"LIVEKIT_KEYS": "key:secret"},
-            "trio-sfu: --keys: expected API keys with their secrets, as `key: secret` with a "
+            "trio-sfu: LIVEKIT_KEYS: expected API keys with their secrets, as `key: secret` with a "
             "space after the colon",
         ),
         (

@@ -5,17 +5,19 @@ import is imported where it is used, so that `--help` is there at once. Whatever
 operator can get wrong ends with one line on stderr and status 2.
 """
 
+import os
 import re
 import secrets
 import string
 import sys
 import time
-from collections.abc import Callable, MutableMapping
-from typing import Final, NoReturn, TypeVar
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Final, NoReturn, TypeVar, cast
 
+import attrs
 import click
 
-from trio_sfu import __version__
+from trio_sfu import __version__, options
 from trio_sfu.config import DEV_KEY, DEV_SECRET, HTTP_PORT, Config, ConfigError
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -26,7 +28,20 @@ SECRET_LENGTH: Final = 43
 ALPHABET: Final = string.ascii_letters + string.digits
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _RunByDefault(click.Group):
+    """`trio-sfu --config f` runs the server, as `livekit-server --config f` does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in ("-h", "--help", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_RunByDefault,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="trio-sfu", message="%(prog)s %(version)s")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -49,61 +64,75 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def _keys_options(command: Command) -> Command:
-    keys = click.option(
-        "--keys",
-        envvar="LIVEKIT_KEYS",
-        metavar="'KEY: SECRET'",
-        help="API keys with their secrets, one a line.",
-    )
-    key_file = click.option(
-        "--key-file",
-        metavar="PATH",
-        help="A file of such lines, which not everybody may read (chmod 600).",
-    )
-    return keys(key_file(command))
+def sources(command: Command) -> Command:
+    """Where a configuration comes from."""
+    for option in (
+        click.option(
+            "--disable-strict-config",
+            "lenient",
+            is_flag=True,
+            help="Only warn of unknown keys.",
+        ),
+        click.option(
+            "--config-body",
+            envvar="LIVEKIT_CONFIG",
+            metavar="YAML",
+            help="The same, as the text itself. ($LIVEKIT_CONFIG)",
+        ),
+        click.option(
+            "--config", metavar="PATH", help="A configuration file like LiveKit's livekit.yaml."
+        ),
+        click.option(
+            "--dev", is_flag=True, help="Try it out: known keys, this machine only, much log."
+        ),
+    ):
+        command = option(command)
+    return cast(Command, options.of(options.SHORT, options.LONG)(command))
 
 
-@main.command(short_help="Run the server.")
-@click.option("--dev", is_flag=True, help="Try it out: known keys, this machine only, much log.")
-@click.option("--config", metavar="PATH", help="A configuration file like LiveKit's livekit.yaml.")
-@click.option(
-    "--config-body", envvar="LIVEKIT_CONFIG", metavar="YAML", help="The same, as the text itself."
-)
-@click.option(
-    "--bind", multiple=True, metavar="IP", help="Where to listen for HTTP; more than once for more."
-)
-@click.option("--port", metavar="PORT", help=f"TCP port of HTTP and WebSockets [{HTTP_PORT}].")
-@click.option(
-    "--udp-port",
-    envvar="UDP_PORT",
-    metavar="PORT",
-    help="UDP port of all media, or a range [7882].",
-)
-@click.option(
-    "--node-ip",
-    envvar="NODE_IP",
-    metavar="IP",
-    help="The address at which clients reach this machine, if it is not one of its own.",
-)
-@click.option("--region", envvar="LIVEKIT_REGION", metavar="NAME", help="Told to clients.")
-@_keys_options
-def run(dev: bool, config: str | None, config_body: str | None, **flags: object) -> None:
-    """Run the server until Ctrl-C or SIGTERM.
+@main.command(short_help="Run the server.", cls=options.Grouped)
+@sources
+def run(**given: object) -> None:
+    """Run the server until Ctrl-C or SIGTERM. SIGHUP reads the configuration again.
 
-    Everything can be set in a file with the names of LiveKit's livekit.yaml; a flag counts
-    for more than the file. What LiveKit knows and this server does not have yet is warned of.
+    Everything can be set in a file with the names of LiveKit's livekit.yaml, and each of
+    its keys is a flag as well (`trio-sfu help-verbose` lists them). A flag counts for more
+    than the environment, and that for more than the file.
 
     \b
-    Open to clients:  TCP 7880 (HTTP, WebSockets; put TLS in front of it)
+    Open to clients:  TCP 7880 (HTTP, WebSockets; with TLS, here or in front of it)
                       UDP 7882 (all media)
 
     With --dev the API key is "devkey", its secret "secret", HTTP is served on this machine
     only, and the page gives everybody a token. Never open that to a network.
     """
-    configuration, warnings = _settings(dev, config, config_body, flags)
+    source = Source(given)
+    configuration, warnings = _read(source)
     configure_logging(configuration.log_level, configuration.log_json)
     _run_server(configuration, warnings)
+
+
+@main.command(short_help="Say which ports must be open to clients.", cls=options.Grouped)
+@sources
+def ports(**given: object) -> None:
+    """Print the ports that a server with this configuration has open."""
+    configuration, _ = _read(Source(given))
+    udp = configuration.rtc.udp_ports
+    click.echo("TCP Ports")
+    service = "HTTPS service" if configuration.tls.cert_file else "HTTP service"
+    click.echo(f"{configuration.port} - {service}")
+    if configuration.prometheus.port:
+        click.echo(f"{configuration.prometheus.port} - Prometheus, not for clients")
+    click.echo("UDP Ports")
+    click.echo(f"{udp[0]} - ICE/UDP" if len(udp) == 1 else f"{udp[0]}-{udp[-1]} - ICE/UDP")
+
+
+@main.command("help-verbose", short_help="List every setting as a flag.")
+def help_verbose() -> None:
+    """Print all flags, also those that are named after the keys of a configuration file."""
+    from trio_sfu.reference import verbose
+
+    click.echo_via_pager(verbose()) if sys.stdout.isatty() else click.echo(verbose())
 
 
 @main.command(short_help="Make a token with which a client can join a room.")
@@ -124,7 +153,7 @@ def run(dev: bool, config: str | None, config_body: str | None, **flags: object)
     help="Where the server is, for the link.",
 )
 @click.option("--config", metavar="PATH", help="Take the keys from this livekit.yaml.")
-@_keys_options
+@options.of(options.KEYS_FLAGS)
 def create_join_token(
     room: str,
     identity: str,
@@ -135,8 +164,7 @@ def create_join_token(
     valid_for: float,
     url: str,
     config: str | None,
-    keys: str | None,
-    key_file: str | None,
+    **given: object,
 ) -> None:
     """Print a token, and on a second line a link to the page that joins with it.
 
@@ -145,8 +173,9 @@ def create_join_token(
     from trio_sfu.api.tokens import Claims, sign
     from trio_sfu.room.grants import Grants
 
-    dev = not (config or keys or key_file)
-    configuration, _ = _settings(dev, config, None, {"keys": keys, "key_file": key_file})
+    given["config"] = config
+    given["dev"] = not (any(given.values()) or "LIVEKIT_KEYS" in os.environ)
+    configuration, _ = _read(Source(given))
     grants = Grants(
         room_join=True,
         room=room,
@@ -171,32 +200,33 @@ def generate_keys() -> None:
     click.echo(f"{key}: {secret}")
 
 
-def _settings(
-    dev: bool, path: str | None, body: str | None, flags: MutableMapping[str, object]
-) -> tuple[Config, list[str]]:
-    """The configuration and its warnings, or the end of the program."""
-    from trio_sfu.settings import Flag, load, read_file
+@attrs.frozen
+class Source:
+    """Where the configuration came from, so that it can be read again."""
 
-    keys_of_flags = {
-        "bind": "bind_addresses",
-        "port": "port",
-        "udp_port": "rtc.udp_port",
-        "node_ip": "rtc.node_ip",
-        "region": "region",
-        "keys": "keys",
-        "key_file": "key_file",
-    }
-    given = [
-        Flag("--" + name.replace("_", "-"), keys_of_flags[name], value)
-        for name, value in flags.items()
-        if value and isinstance(value, str | tuple)
-    ]
+    given: Mapping[str, object]
+    """A command's parameters."""
+
+    def read(self) -> tuple[Config, list[str]]:
+        """The configuration and its warnings, as it is now. Raises `ConfigError`."""
+        from trio_sfu.settings import load, read_file
+
+        text, where = self.given.get("config_body"), "--config-body"
+        if not text and (path := self.given.get("config")):
+            text, where = read_file(str(path)), str(path)
+        return load(
+            str(text or ""),
+            where,
+            [*options.environment(os.environ), *options.flags(self.given)],
+            development=bool(self.given.get("dev")),
+            strict=not self.given.get("lenient"),
+        )
+
+
+def _read(source: Source) -> tuple[Config, list[str]]:
+    """The configuration and its warnings, or the end of the program."""
     try:
-        if body:
-            return load(body, "--config-body", given, dev)
-        if path:
-            return load(read_file(path), path, given, dev)
-        return load(flags=given, development=dev)
+        return source.read()
     except ConfigError as error:
         _fail(str(error))
 

@@ -165,7 +165,7 @@ REAL: Final = Kind(
     "number", "a number of 0 or more, such as 0.9", _real(0, 1e15), lambda value: f"{value:g}"
 )
 TEXT: Final = Kind("text", "a text", _scalar, lambda value: f'"{value}"')
-TRUTH: Final = Kind("truth", "true or false", _truth, _write_truth)
+TRUTH: Final = Kind("bool", "true or false", _truth, _write_truth)
 ADDRESS: Final = Kind("address", "an IP address, such as 192.0.2.1", _address, TEXT.write)
 
 

@@ -57,7 +57,9 @@ class Flag:
 class _Found:
     """What a file and flags said, by attribute, and what of it has no effect."""
 
+    strict: bool = True
     values: dict[str, object] = attrs.Factory(dict)
+    unknown: list[str] = attrs.Factory(list)
     idle: list["_Idle"] = attrs.Factory(list)
 
     def note_idle(self, where: str, key: str, reasons: Mapping[str, str]) -> None:
@@ -75,14 +77,18 @@ class _Idle:
 
 
 def load(
-    text: str = "", where: str = "", flags: Sequence[Flag] = (), development: bool = False
+    text: str = "",
+    where: str = "",
+    flags: Sequence[Flag] = (),
+    development: bool = False,
+    strict: bool = True,
 ) -> tuple[Config, list[str]]:
     """The configuration, and warnings. *where* names the YAML *text* in messages.
 
-    Flags count for more than the text, later ones for more than earlier ones. Raises
-    `ConfigError`.
+    Flags count for more than the text, later ones for more than earlier ones. If not
+    *strict*, unknown keys are only warned of. Raises `ConfigError`.
     """
-    found = _Found()
+    found = _Found(strict)
     _Document(where, found).read(text)
     for flag in flags:
         _read_flag(flag, found)
@@ -95,7 +101,7 @@ def load(
         values = {**defaults, **values, "development": True}
     config = _built(Config(), values)
     _check(config)
-    return config, [*_without_effect(found.idle), *_short_secrets(config)]
+    return config, [*found.unknown, *_without_effect(found.idle), *_short_secrets(config)]
 
 
 def _without_effect(idle: Sequence[_Idle]) -> Iterator[str]:
@@ -225,7 +231,10 @@ class _Document:
     def _entry(self, key: str, value: yaml.Node, here: str) -> None:
         known = SETTINGS.get(OLD_NAMES.get(key, key))
         if known is None and key not in WITHOUT_EFFECT and key not in SECTIONS:
-            raise _unknown(here, key)
+            if self._found.strict:
+                raise ConfigError(_unknown(here, key))
+            self._found.unknown.append(_unknown(here, key))
+            return
         if value.tag == "tag:yaml.org,2002:null":  # `key:` and nothing after it
             return
         if known is not None:
@@ -272,12 +281,10 @@ def _is_off(node: yaml.Node) -> bool:
 _OFF: Final = ("", "0", "false", "no", "off")
 
 
-def _unknown(here: str, key: str) -> ConfigError:
+def _unknown(here: str, key: str) -> str:
     """With the nearest key that there is."""
     if key.rpartition(".")[2] == "<<":
-        return ConfigError(
-            f"{here}: merge keys (<<) are not read here: write out what they stand for"
-        )
+        return f"{here}: merge keys (<<) are not read here: write out what they stand for"
     known = {*SETTINGS, *WITHOUT_EFFECT, *SECTIONS, *OLD_NAMES}
     near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.7)
     if not near:
@@ -287,7 +294,7 @@ def _unknown(here: str, key: str) -> ConfigError:
         if near
         else "take it away, or see docs/configuration.md for what there is"
     )
-    return ConfigError(f"{here}: unknown key {key[:100]}: {hint}")
+    return f"{here}: unknown key {key[:100]}: {hint}"
 
 
 def _read(known: Known, value: Tree, where: str) -> object:
