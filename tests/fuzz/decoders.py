@@ -30,6 +30,7 @@ from trio_sfu.ice import stun
 from trio_sfu.ice.candidate import Candidate
 from trio_sfu.ice.credentials import parse as parse_credentials
 from trio_sfu.peer.demux import protocol_of
+from trio_sfu.room.frames import Frame
 from trio_sfu.rtp import extensions, packet, rtcp
 from trio_sfu.rtp.dependency import DependencyDescriptor, Structure
 from trio_sfu.rtp.history import unwrap_rtx
@@ -334,6 +335,14 @@ DECODERS: Final[Mapping[str, Decoder]] = {
         data_channel,
         *("03810100 00000000 0006 0000 5f6c6f737379", "02", "02000000"),
         reads=("sctp.dcep",),
+    ),
+    "data track frame": decoder(
+        Frame.decode,
+        "18 00 0102 0304 0506 0708090a 616263",
+        "1c 00 0001 0000 0000 00000000 0001 0201 ff 000000 61",
+        "1c 00 0001 0000 0000 00000000 0000 0000 61",
+        reads=("room.frames", "-room.frames:Frame.encode", "-room.frames:with_handle"),
+        share=0.2,
     ),
     "dtls record": Decoder(read(Record.decode), (LIVEKIT_HELLO,), ("dtls.record:Record.decode",)),
     "dtls fragment": Decoder(

@@ -78,6 +78,7 @@ async def _converse(data: bytes) -> None:
         candidates=("candidate:1 1 udp 2130706431 192.0.2.1 7882 typ host",),
         entropy=entropy(0),
         wall=NOW,
+        data_blobs=True,
     )
     async with trio.open_nursery() as nursery:
         node = Node(config, Endpoint(()), nursery)
@@ -156,6 +157,37 @@ _REQUESTS: Final = (
     rtc.SignalRequest(leave=rtc.LeaveRequest(reason=99)),
     rtc.SignalRequest(update_metadata=rtc.UpdateParticipantMetadata(metadata="{}")),
     rtc.SignalRequest(ping=1),
+    rtc.SignalRequest(
+        publish_data_track_request=rtc.PublishDataTrackRequest(
+            pub_handle=1,
+            name="n",
+            frame_encoding=models.DataTrackFrameEncoding(well_known=1),
+            schema=models.DataTrackSchemaId(
+                name="s", encoding=models.DataTrackSchemaEncoding(custom="c")
+            ),
+        )
+    ),
+    rtc.SignalRequest(publish_data_track_request=rtc.PublishDataTrackRequest(pub_handle=1 << 20)),
+    rtc.SignalRequest(unpublish_data_track_request=rtc.UnpublishDataTrackRequest(pub_handle=1)),
+    rtc.SignalRequest(
+        update_data_subscription=rtc.UpdateDataSubscription(
+            updates=[
+                rtc.UpdateDataSubscription.Update(track_sid="DTR_x", subscribe=True),
+                rtc.UpdateDataSubscription.Update(track_sid="DTR_x"),
+            ]
+        )
+    ),
+    rtc.SignalRequest(
+        store_data_blob_request=rtc.StoreDataBlobRequest(
+            request_id=1,
+            blob=models.DataBlob(key=models.DataBlobKey(generic="k"), contents=b"c"),
+        )
+    ),
+    rtc.SignalRequest(
+        get_data_blob_request=rtc.GetDataBlobRequest(
+            participant_identity="alice", key=models.DataBlobKey(generic="k")
+        )
+    ),
 )
 
 
@@ -299,6 +331,8 @@ SIGNALLING: Final[Mapping[str, Decoder]] = {
                     "update_metadata",
                 )
             ),
+            "signalling.data_requests",
+            "signalling.translate:data_track",
             "signalling.translate:source",
             "signalling.translate:layers",
             "signalling.translate:codecs",

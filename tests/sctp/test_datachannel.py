@@ -259,3 +259,20 @@ def test_there_are_only_so_many_channels() -> None:
         both.client.open("one too many", now=both.link.now)
     both.run(5.0)
     assert len(only(ChannelOpened, both.server.take_events())) == 512
+
+
+def test_the_delay_of_a_channel_grows_with_what_waits_and_with_who_shares_the_link() -> None:
+    both = pair(Link(delay=0.05))
+    one = both.client.open("one", now=both.link.now)
+    other = both.client.open("other", now=both.link.now)
+    both.run(1.0)
+    assert both.client.delay(one) == 0.0
+    both.client.send(one, bytes(20_000), now=both.link.now)
+    alone = both.client.delay(one)
+    assert 0.0 < alone < 1.0
+    both.client.send(one, bytes(20_000), now=both.link.now)
+    assert both.client.delay(one) == pytest.approx(2 * alone)
+    both.client.send(other, bytes(1_000), now=both.link.now)
+    assert both.client.delay(one) == pytest.approx(4 * alone)
+    both.run(3.0)
+    assert both.client.delay(one) == 0.0

@@ -5,6 +5,7 @@ import attrs
 import pytest
 from livekit.protocol import models
 
+from trio_sfu.room.datatracks import Tracks
 from trio_sfu.room.grants import Grants
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.participant import Identity
@@ -23,6 +24,7 @@ class Somebody:
     joined_at: float = 1.7e9
     leave_reason: LeaveReason = LeaveReason.UNKNOWN_REASON
     tracks: dict[str, object] = attrs.Factory(dict)
+    data_tracks: Tracks = attrs.Factory(Tracks)
 
 
 def somebody(name: str, metadata: str = "") -> Somebody:

@@ -58,6 +58,8 @@ class Switch:
         self.cut: set[Address] = set()
         """From and to these nothing passes: a cable that was pulled."""
         self.counters: Counter[str] = Counter()
+        self._rates: dict[str, tuple[float, float]] = {}
+        self._free: dict[str, float] = {}
         self._dice = random.Random(f"switch {seed}")
         self._order = itertools.count()
         self._flying: list[tuple[float, int, Address, Datagram]] = []
@@ -69,13 +71,33 @@ class Switch:
         sock = self.sockets[host, port] = MemorySocket(self, (host, port))
         return sock
 
+    def throttle(self, host: str, rate: float, *, buffer: float = 0.25) -> None:
+        """Let only *rate* bits a second pass to *host*; who would wait *buffer* s is dropped."""
+        self._rates[host] = rate, buffer
+
+    def _queued(self, datagram: Datagram) -> float | None:
+        """How long a datagram waits for its turn; None if it is dropped."""
+        host, now = datagram.remote[0], trio.current_time()
+        if host not in self._rates:
+            return 0.0
+        rate, buffer = self._rates[host]
+        start = max(now, self._free.get(host, 0.0))
+        if start - now > buffer:
+            return None
+        self._free[host] = start + 8 * len(datagram.data) / rate
+        return self._free[host] - now
+
     def carry(self, sender: Address, datagram: Datagram) -> None:
         self.counters["sent"] += 1
         if self._dice.random() < self.loss or self.cut & {sender, datagram.remote}:
             self.counters["lost"] += 1
             return
+        wait = self._queued(datagram)
+        if wait is None:
+            self.counters["overflowed"] += 1
+            return
         seen = Datagram(datagram.data, remote=sender, local=datagram.remote)
-        arrival = trio.current_time() + self.delay
+        arrival = trio.current_time() + self.delay + wait
         heapq.heappush(self._flying, (arrival, next(self._order), datagram.remote, seen))
         self._bell.set()
 

@@ -65,6 +65,7 @@ EVENTS: Final = 10_000
 
 RELIABLE: Final = "_reliable"
 LOSSY: Final = "_lossy"
+DATA_TRACK: Final = "_data_track"
 
 
 class RequestRefused(Exception):  # noqa: N818 - an answer, and read as one
@@ -98,6 +99,20 @@ class DataPacketReceived:
 
 
 @attrs.frozen
+class FrameReceived:
+    """A frame of a data track came, as `trio_sfu.room.frames` reads it."""
+
+    data: bytes
+
+
+@attrs.frozen
+class DataHandles:
+    """Which data tracks we hear from now on: their SIDs by the handles of their frames."""
+
+    tracks: dict[int, str]
+
+
+@attrs.frozen
 class ParticipantsChanged:
     """Others joined, left, or say something else of themselves; LiveKit's ParticipantInfos."""
 
@@ -111,7 +126,15 @@ class Left:
     leave: rtc.LeaveRequest
 
 
-ClientEvent = TrackSubscribed | TrackEnded | DataPacketReceived | ParticipantsChanged | Left
+ClientEvent = (
+    TrackSubscribed
+    | TrackEnded
+    | DataPacketReceived
+    | FrameReceived
+    | DataHandles
+    | ParticipantsChanged
+    | Left
+)
 
 
 @attrs.frozen
@@ -169,8 +192,10 @@ class Participant:
         self.connected = trio.Event()
         """Set when what the others send can come."""
         self._publisher_up = trio.Event()
-        self._channels: dict[str, trio.Event] = {label: trio.Event() for label in (RELIABLE, LOSSY)}
-        for label, ordered in ((RELIABLE, True), (LOSSY, False)):
+        labels = (RELIABLE, LOSSY, DATA_TRACK)
+        self._channels: dict[str, trio.Event] = {label: trio.Event() for label in labels}
+        for label in labels:
+            ordered = label == RELIABLE
             self.publisher.mailbox.wish(OpenChannel(label, ordered, None if ordered else 0))
 
     # --- what one does with it
@@ -235,11 +260,17 @@ class Participant:
 
     async def send_packet(self, packet: models.DataPacket, *, reliable: bool = True) -> None:
         """Send LiveKit's DataPacket as it is, when the data channel is there."""
-        label = RELIABLE if reliable else LOSSY
+        await self._send(RELIABLE if reliable else LOSSY, packet.SerializeToString())
+
+    async def send_frame(self, frame: bytes) -> None:
+        """Send a frame of a data track (`trio_sfu.room.frames`), when the channel is there."""
+        await self._send(DATA_TRACK, frame)
+
+    async def _send(self, label: str, data: bytes) -> None:
         if not self._sendings and not self._offer_id:
             self._offer()
         await self._channels[label].wait()
-        self.publisher.mailbox.wish(SendData(label, packet.SerializeToString()))
+        self.publisher.mailbox.wish(SendData(label, data))
 
     def request(self, request: rtc.SignalRequest) -> None:
         """Ask the server for anything that LiveKit's signalling knows."""
@@ -295,6 +326,9 @@ class Participant:
                         elif info.sid != self.sid:
                             self.others[info.sid] = info
                     self._emit(ParticipantsChanged(tuple(response.update.participants)))
+                case "data_track_subscriber_handles":
+                    handles = response.data_track_subscriber_handles.sub_handles
+                    self._emit(DataHandles({n: each.track_sid for n, each in handles.items()}))
                 case "leave":
                     self._emit(Left(response.leave))
                 case _:
@@ -391,6 +425,8 @@ class Participant:
             case ChannelOpened(label) if connection is self.publisher:
                 if label in self._channels:
                     self._channels[label].set()
+            case DataReceived(label, data) if label == DATA_TRACK:
+                self._emit(FrameReceived(data))
             case DataReceived(_, data):
                 try:
                     self._emit(DataPacketReceived(models.DataPacket.FromString(data)))

@@ -6,6 +6,7 @@ is never wrapped in either: it travels as lists.
 """
 
 import enum
+import math
 
 import attrs
 
@@ -142,11 +143,29 @@ class OpenChannel:
 
 
 @attrs.frozen
+class CloseChannel:
+    """Close the data channel *label*, if there is one."""
+
+    label: str
+
+
+@attrs.frozen
 class SendData:
     """Send one message on the data channel *label*; dropped, and counted, if it cannot go."""
 
     label: str
     data: bytes
+    patience: float = math.inf
+    """Seconds: if others wait on the channel for so long, it is dropped, too."""
 
 
-Wish = SetRemote | Configure | AddCandidate | RestartIce | RequestKeyFrame | OpenChannel | SendData
+Wish = (
+    SetRemote
+    | Configure
+    | AddCandidate
+    | RestartIce
+    | RequestKeyFrame
+    | OpenChannel
+    | CloseChannel
+    | SendData
+)

@@ -41,6 +41,7 @@ from trio_sfu.peer.events import (
     AddressProved,
     BandwidthReported,
     ChannelOpened,
+    CloseChannel,
     Configure,
     DataReceived,
     DtlsRole,
@@ -71,6 +72,10 @@ from trio_sfu.sctp import datachannel as sctp
 MAX_EARLY: Final = 64
 """SRTP packets that may come before the handshake is done: the client's first keys
 arrive with its last flight, and its media may overtake that. More are not kept."""
+
+MIN_BUFFERED: Final = 8 << 10
+"""Bytes that may always wait on a data channel, however slow the link (LiveKit's number):
+below that, one message would already be too much."""
 
 UNREAD: Final = frozenset({(TransportFeedback.PACKET_TYPE, TransportFeedback.FORMAT)})
 """RTCP that nobody here reads: the most costly thing that a peer says. It waits for an
@@ -234,8 +239,8 @@ class PeerTransport:
     def grant(self, wish: Wish, now: float) -> None:
         """Do what somebody asked of this peer."""
         match wish:
-            case SendData(label, data):
-                self._send_data(label, data, now)
+            case SendData():
+                self._send_data(wish, now)
             case RequestKeyFrame(stream):
                 self.incoming.request_key_frame(stream, now)
             case Configure(receive, send):
@@ -249,6 +254,8 @@ class PeerTransport:
             case OpenChannel():
                 self._wanted_channels.append(wish)
                 self._open_channels(now)
+            case CloseChannel(label):
+                self._close_channel(label, now)
             case RestartIce(credentials):
                 self.ice.restart(credentials, now)
         self._follow_ice(now)
@@ -386,11 +393,18 @@ class PeerTransport:
             self._streams[wish.label] = stream
         self._wanted_channels.clear()
 
-    def _send_data(self, label: str, data: bytes, now: float) -> None:
+    def _close_channel(self, label: str, now: float) -> None:
         stream = self._streams.get(label)
-        if self._channels is None or stream is None:
+        if self._channels is not None and stream is not None:
+            self._channels.close(stream, now)
+
+    def _send_data(self, wish: SendData, now: float) -> None:
+        channels, stream = self._channels, self._streams.get(wish.label)
+        if channels is None or stream is None:
             self.drops["data before its channel"] += 1
-        elif not self._channels.send(stream, data, now=now):
+        elif channels.buffered(stream) > MIN_BUFFERED and channels.delay(stream) > wish.patience:
+            self.drops["data that would come too late"] += 1
+        elif not channels.send(stream, wish.data, now=now):
             self.drops["data to a full channel"] += 1
 
     def _change_state(self) -> None:

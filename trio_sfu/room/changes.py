@@ -13,7 +13,7 @@ import attrs
 import structlog
 
 from trio_sfu.config import LimitConfig
-from trio_sfu.room import reconcile
+from trio_sfu.room import datatracks, reconcile
 from trio_sfu.room.grants import Grants
 from trio_sfu.room.info import LeaveReason, TrackInfo
 from trio_sfu.room.participant import Participant
@@ -89,6 +89,7 @@ def permit(room: Room, participant: Participant, grants: Grants) -> None:
             participant.listener.track_unpublished(track)
     participant.is_publisher = participant.is_publisher and grants.can_publish
     reconcile.rights_changed(room, participant)
+    datatracks.review(room, participant)
     room.tell(participant, urgent=True, themselves=True)
     if grants.recorder != before.recorder:
         room.changed()

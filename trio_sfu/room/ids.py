@@ -11,6 +11,7 @@ from trio_sfu.core import Entropy
 ROOM: Final = "RM_"
 PARTICIPANT: Final = "PA_"
 TRACK: Final = "TR_"
+DATA_TRACK: Final = "DTR_"
 NODE: Final = "ND_"
 EVENT: Final = "EV_"
 

@@ -22,6 +22,7 @@ from trio_sfu.peer.transport import PeerTransport
 from trio_sfu.room import ids, journal
 from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.contain import contain
+from trio_sfu.room.datatracks import Tracks
 from trio_sfu.room.observe import Observer, RoomFinished, RoomStarted, tell_all
 from trio_sfu.room.participant import Identity, Listener, Participant
 from trio_sfu.room.revoked import Revoked
@@ -57,6 +58,10 @@ class NodeConfig:
     """Seconds since 1970 at zero of Trio's clock."""
     room: RoomConfig = attrs.Factory(RoomConfig)
     limits: LimitConfig = attrs.Factory(LimitConfig)
+    data_tracks: bool = True
+    """Whether clients may publish data tracks."""
+    data_blobs: bool = False
+    """Whether clients may leave data blobs."""
     tag: str = ""
     """Begins every ufrag of ours: which worker a check belongs to."""
     ice_lite: bool = True
@@ -165,7 +170,7 @@ class Node:
     ) -> Participant:
         """Somebody who may join *room*, over as many connections as there are *targets*."""
         limits = self.config.limits
-        return Participant(
+        participant = Participant(
             ids.make_sid(ids.PARTICIPANT, self.config.entropy),
             who,
             listener,
@@ -174,6 +179,8 @@ class Node:
             joined_at=self.wall_time(),
             limits=Limits(limits.subscription_limit_audio, limits.subscription_limit_video),
         )
+        participant.data_tracks = Tracks(self.config.entropy(1)[0], enabled=self.config.data_tracks)
+        return participant
 
     def connect(
         self, speakers: Speakers, target: Target, hear: Callable[[PeerConnection, Event], None]

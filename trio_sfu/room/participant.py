@@ -11,10 +11,19 @@ from typing import Protocol
 import attrs
 import trio
 
-from trio_sfu.peer.events import ChannelOpened, DataReceived, Event, PeerState, StateChanged
+from trio_sfu.peer.events import (
+    ChannelOpened,
+    CloseChannel,
+    DataReceived,
+    Event,
+    PeerState,
+    StateChanged,
+)
+from trio_sfu.room.blobs import Blobs
 from trio_sfu.room.choices import Choices
 from trio_sfu.room.connection import PeerConnection, Target
-from trio_sfu.room.data import RELIABLE, Message
+from trio_sfu.room.data import DATA_TRACK, RELIABLE, Message
+from trio_sfu.room.datatracks import Tracks
 from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Inbox
@@ -64,6 +73,9 @@ class Listener(Protocol):
     def track_subscribed(self, track: PublishedTrack) -> None:
         """Somebody hears *track*, which this participant publishes, for the first time."""
 
+    def data_tracks_changed(self) -> None:
+        """This participant hears other data tracks than before, or by other handles."""
+
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         """This participant's client sent *data* on a data channel."""
 
@@ -93,6 +105,7 @@ class Identity:
     """The client says by itself how large it shows each picture."""
     token_expires: float = 0
     """Seconds since 1970."""
+    auto_subscribe_data_tracks: bool = False
 
     @property
     def dependent(self) -> bool:
@@ -148,6 +161,8 @@ class Participant:
         self.on_listening: Callable[[], None] = lambda: None
         """The room's: it sends the participant what was said since it came."""
         self.inbox: Inbox[Message] = Inbox()
+        self.data_tracks = Tracks()
+        self.blobs = Blobs()
         self.calls = Calls()
         """The server's calls to this one's client."""
         self.last_sequence = 0
@@ -187,6 +202,14 @@ class Participant:
         """Whether this one is subscribed to anything of *other*'s."""
         return any(each.track.publisher is other for each in self.subscriptions.values())
 
+    def lets(self, other: "Participant", sid: str) -> bool:
+        """Whether this one lets *other* hear the track *sid*. Recorders hear everything."""
+        return (
+            self.permissions is None
+            or other.who.grants.recorder
+            or self.permissions.allow(other.identity, sid)
+        )
+
     def leave(self, reason: LeaveReason, *, rejoin: bool = False) -> None:
         """End all that this participant is. The first reason counts."""
         if not self.scope.cancel_called:
@@ -201,6 +224,8 @@ class Participant:
             case ChannelOpened(label):
                 if label == RELIABLE and connection is self.downlink:
                     self.on_listening()
+                elif label == DATA_TRACK and not self.data_tracks.enabled:
+                    connection.mailbox.wish(CloseChannel(label))
             case StateChanged(state, reason, final):
                 self.was_connected = self.was_connected or state is PeerState.CONNECTED
                 self.listener.connection_changed(connection, reason, final=final)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from trio_sfu.room import datatracks
 from trio_sfu.room.info import ParticipantState, TrackSettings
 from trio_sfu.room.permission import Permitted, only
 from trio_sfu.room.wanted import Attach, Detach, Sight, Stage, Tell, TellAllowed
@@ -78,6 +79,7 @@ def permit(room: "Room", publisher: "Participant", listed: Iterable[Permitted] |
         for sid in publisher.tracks:
             participant.wanted.touch(sid)
         settle(room, participant, now)
+    datatracks.review(room, publisher)
     return True
 
 
@@ -159,17 +161,7 @@ def _see(room: "Room", participant: "Participant", sid: str) -> Sight | None:
         stage = Stage.FREE
     else:
         stage = Stage.BOUND if subscription.bound else Stage.ATTACHED
-    return Sight(track.info.kind, _may_hear(participant, track), stage)
-
-
-def _may_hear(participant: "Participant", track: "PublishedTrack") -> bool:
-    """Whether *track*'s publisher lets *participant* hear it. Recorders hear everything."""
-    permissions = track.publisher.permissions
-    return (
-        permissions is None
-        or participant.who.grants.recorder
-        or permissions.allow(participant.identity, track.sid)
-    )
+    return Sight(track.info.kind, track.publisher.lets(participant, sid), stage)
 
 
 def _apply(participant: "Participant", sid: str, settings: TrackSettings, now: float) -> None:

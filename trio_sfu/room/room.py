@@ -24,9 +24,10 @@ import trio
 
 from trio_sfu.config import RoomConfig
 from trio_sfu.core import Entropy
-from trio_sfu.room import reconcile
+from trio_sfu.room import datatracks, reconcile
 from trio_sfu.room.contain import contain
 from trio_sfu.room.data import Message, catch_up
+from trio_sfu.room.datatracks import DataTrack
 from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Nonces, Recent
 from trio_sfu.room.observe import (
@@ -79,6 +80,8 @@ class Room:
         self.speakers = Speakers()
         self.recent: Recent[Message] = Recent()
         self.nonces = Nonces()
+        self.data_tracks: dict[str, DataTrack] = {}
+        """By SID."""
         self.expires = math.inf
         """When an empty room closes, on Trio's clock."""
         self.observe: Observer = ignore
@@ -169,6 +172,7 @@ class Room:
                 self.unpublish(track)
             for subscription in list(participant.subscriptions.values()):
                 self.detach(subscription)
+            datatracks.depart(self, participant)
             participant.calls.end()
             participant.advance(ParticipantState.DISCONNECTED)
             self.tell(participant, urgent=participant.is_publisher)
@@ -183,6 +187,7 @@ class Room:
             self.tell(participant, urgent=participant.is_publisher)
             self.observe(ParticipantJoined(self, participant))
             reconcile.offer(self, participant, self.tracks.values())
+            datatracks.arrive(self, participant)
 
     def tell(self, participant: Participant, *, urgent: bool, themselves: bool = False) -> None:
         """Everybody learns what *participant* now says of themselves, they only if asked for."""
@@ -237,13 +242,17 @@ class Room:
 
     # --- tracks
 
+    def begins_to_publish(self, participant: Participant) -> None:
+        """*participant* has something for the others."""
+        if not participant.is_publisher:
+            participant.is_publisher = True
+            self._news.set()
+
     def publish(self, track: PublishedTrack) -> None:
         """*track* has media, or will have it at once: everybody may hear it."""
         publisher = track.publisher
         publisher.tracks[track.sid] = self.tracks[track.sid] = track
-        if not publisher.is_publisher:
-            publisher.is_publisher = True
-            self._news.set()
+        self.begins_to_publish(publisher)
         track.connection.tracks[track.info.mid] = track
         self.tell(publisher, urgent=True)
         for other in self.participants.values():

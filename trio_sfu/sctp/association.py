@@ -187,6 +187,10 @@ class SctpAssociation:
     def buffered_total(self) -> int:
         return self._outbound.buffered_total
 
+    def delay(self, stream: int) -> float:
+        """Seconds until what is buffered of *stream* is acknowledged, at today's speed."""
+        return self._outbound.delay(stream)
+
     def take_events(self) -> list[AssociationEvent]:
         """What happened, in order."""
         events = self._events[:]

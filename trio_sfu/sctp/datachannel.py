@@ -236,6 +236,10 @@ class DataChannels:
     def buffered_total(self) -> int:
         return self._association.buffered_total
 
+    def delay(self, stream: int) -> float:
+        """Seconds until what a channel has buffered is with the peer, at today's speed."""
+        return self._association.delay(stream)
+
     def label(self, stream: int) -> str:
         """The label of the last channel that had this stream id, open or gone; else ""."""
         return self._labels.get(stream, "")

@@ -122,6 +122,16 @@ class Outbound:
         """Whether nothing waits and nothing is under way."""
         return not self._outstanding and not self._turns
 
+    def delay(self, stream: int) -> float:
+        """Seconds until what is buffered of *stream* is acknowledged, roughly.
+
+        A congestion window is what the path carries in a round trip. Streams that wait share
+        it; while nothing at all comes back, a round trip is the timeout that we are at.
+        """
+        trip = self.rto.current if self.rto.backed_off else self.rto.smoothed
+        sharing = max(1, len(self._turns))
+        return self.buffered.get(stream, 0) * sharing * trip / self.congestion.window
+
     # --- what comes from above --------------------------------------------------
 
     def queue(self, message: Outgoing, now: float) -> bool:

@@ -30,7 +30,10 @@ KINDS: Final = {
 
 def hear(room: Room, sender: Participant, label: str, data: bytes, now: float) -> None:
     """*sender*'s client wrote *data* on the channel *label*: pass it on, if it may pass."""
-    if not sender.who.grants.can_publish_data or label == DATA_TRACK:
+    if not sender.who.grants.can_publish_data:
+        return
+    if label == DATA_TRACK:
+        sender.data_tracks.hear(data)
         return
     message = plain(sender, data) if label not in KINDS else stamp(room, sender, label, data)
     if message is not None:

@@ -88,7 +88,10 @@ class TwoConnections:
     def begin(self, now: float) -> None:
         participant = self._session.participant
         if participant.subscriber_primary:
-            for label, ordered in ((RELIABLE, True), (LOSSY, False), (DATA_TRACK, False)):
+            channels = [(RELIABLE, True), (LOSSY, False)]
+            if participant.data_tracks.enabled:
+                channels.append((DATA_TRACK, False))
+            for label, ordered in channels:
                 wish = OpenChannel(label, ordered, None if ordered else 0)
                 participant.downlink.mailbox.wish(wish)
             # Even with nothing to send: the client hears data on this connection.

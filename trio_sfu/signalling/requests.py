@@ -16,7 +16,7 @@ from trio_sfu.peer.events import AddCandidate
 from trio_sfu.room import reconcile
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
-from trio_sfu.signalling import describing, translate
+from trio_sfu.signalling import data_requests, describing, translate
 from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
 from trio_sfu.signalling.resume import sync_state
 
@@ -152,5 +152,10 @@ REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
     "update_metadata": describing.update_metadata,
     "update_audio_track": describing.update_audio_track,
     "update_video_track": describing.update_video_track,
+    "publish_data_track_request": data_requests.publish,
+    "unpublish_data_track_request": data_requests.unpublish,
+    "update_data_subscription": data_requests.subscribe,
+    "store_data_blob_request": data_requests.store_blob,
+    "get_data_blob_request": data_requests.get_blob,
 }
 """By the name of the field in SignalRequest. Pings never come here: the socket answers them."""

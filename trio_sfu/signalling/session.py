@@ -83,6 +83,7 @@ class Session:
                 auto_subscribe=join.auto_subscribe,
                 adaptive_stream=join.adaptive_stream,
                 token_expires=join.token_expires,
+                auto_subscribe_data_tracks=join.auto_subscribe_data_track,
             ),
             self,
             way.TARGETS,
@@ -277,6 +278,11 @@ class Session:
 
     def track_subscribed(self, track: PublishedTrack) -> None:
         self.respond(rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track.sid)))
+
+    def data_tracks_changed(self) -> None:
+        # Whose tracks these are must be known to the client before.
+        self.inform()
+        self.respond(translate.data_track_handles(self.participant.data_tracks.heard.values()))
 
     def data_received(self, connection: PeerConnection, label: str, data: bytes) -> None:
         packets.hear(self.room, self.participant, label, data, self._clock())

@@ -12,6 +12,7 @@ from typing import Final
 import attrs
 from livekit.protocol import models, rtc
 
+from trio_sfu.room.datatracks import DataSubscription, DataTrackInfo, Encoding
 from trio_sfu.room.grants import Grants, Source
 from trio_sfu.room.info import (
     CodecInfo,
@@ -88,6 +89,9 @@ def participant_info(participant: Participant) -> models.ParticipantInfo:
         kind_details=[each.upper() for each in who.kind_details if each.upper() in _KIND_DETAILS],
     )
     info.tracks.extend(track_info(track.info) for track in participant.tracks.values())
+    info.data_tracks.extend(
+        data_track_info(track.info) for track in participant.data_tracks.published.values()
+    )
     for name in who.capabilities & set(models.ClientInfo.Capability.keys()):
         info.capabilities.append(getattr(models.ClientInfo, name))
     return info
@@ -165,6 +169,38 @@ def track_info(info: TrackInfo) -> models.TrackInfo:
             )
         )
     return message
+
+
+def data_track_info(info: DataTrackInfo) -> models.DataTrackInfo:
+    """All that others may know of a data track."""
+    message = models.DataTrackInfo(
+        pub_handle=info.handle,
+        sid=info.sid,
+        name=info.name,
+        encryption=info.encryption,  # type: ignore[arg-type]  # a number of LiveKit's enum
+    )
+    if info.encoding is not None:
+        _set_encoding(message.frame_encoding, info.encoding)
+    if info.schema is not None:
+        message.schema.name, encoding = info.schema
+        if encoding is not None:
+            _set_encoding(message.schema.encoding, encoding)
+    return message
+
+
+def data_track_handles(heard: Iterable[DataSubscription]) -> rtc.SignalResponse:
+    """By which handle a client hears which data track."""
+    handles = {
+        each.handle: rtc.DataTrackSubscriberHandles.PublishedDataTrack(
+            publisher_identity=each.track.publisher.identity,
+            publisher_sid=each.track.publisher.sid,
+            track_sid=each.track.info.sid,
+        )
+        for each in heard
+    }
+    return rtc.SignalResponse(
+        data_track_subscriber_handles=rtc.DataTrackSubscriberHandles(sub_handles=handles)
+    )
 
 
 def video_layer(layer: Layer) -> models.VideoLayer:
@@ -294,6 +330,44 @@ def codecs(request: rtc.AddTrackRequest, kind: TrackKind) -> tuple[CodecInfo, ..
     return tuple(found.values()) or (
         CodecInfo(mime="", cid=request.cid, layers=layers(request.layers)),
     )
+
+
+def data_track(request: rtc.PublishDataTrackRequest, sid: str) -> DataTrackInfo:
+    """A data track as its publisher wants it."""
+    schema = request.schema
+    return DataTrackInfo(
+        sid=sid,
+        handle=request.pub_handle,
+        name=request.name,
+        encryption=request.encryption,
+        encoding=_encoding(request.frame_encoding) if request.HasField("frame_encoding") else None,
+        schema=(schema.name, _encoding(schema.encoding)) if request.HasField("schema") else None,
+    )
+
+
+def blob_key(key: models.DataBlobKey) -> bytes:
+    """The name of a data blob; empty for none."""
+    return key.SerializeToString(deterministic=True)
+
+
+def _encoding(
+    message: models.DataTrackFrameEncoding | models.DataTrackSchemaEncoding,
+) -> Encoding:
+    match message.WhichOneof("value"):
+        case "custom":
+            return message.custom
+        case "well_known":
+            return message.well_known
+    return None
+
+
+def _set_encoding(
+    message: models.DataTrackFrameEncoding | models.DataTrackSchemaEncoding, encoding: int | str
+) -> None:
+    if isinstance(encoding, str):
+        message.custom = encoding
+    else:
+        message.well_known = encoding  # type: ignore[assignment]  # a number of LiveKit's enum
 
 
 def track_settings(request: rtc.UpdateTrackSettings) -> TrackSettings:
