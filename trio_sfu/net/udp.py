@@ -40,6 +40,10 @@ MAX_SEGMENTS: Final = 64
 MAX_BURST: Final = 65_000
 """What one UDP_SEGMENT call may carry: UDP_MAX_SEGMENTS, and the IP length field."""
 
+MAX_SOURCES: Final = 4_096
+"""Remote hosts of which is remembered whether the kernel must be told where to send from.
+All are forgotten when there are more, so what a changed route made wrong does not stay."""
+
 _LINUX: Final = sys.platform == "linux"
 
 # Not in Python 3.11's socket module; values of Linux.
@@ -85,7 +89,7 @@ class UdpSocket:
         self._buffer = bytearray(65_536)
         self._view = memoryview(self._buffer)
         self._locals: dict[bytes, Address] = {}
-        self._sources: dict[Address, _Ancillary] = {}
+        self._sources: dict[tuple[str, str], _Ancillary] = {}
         self._ask_for_buffers()
         self._ask_for_options()
 
@@ -183,12 +187,18 @@ class UdpSocket:
         """Send all that the kernel takes now. Neighbours to one address leave as one burst."""
         for burst in bursts(datagrams) if self._segments else [[each] for each in datagrams]:
             first = burst[0]
-            ancillary = self._source(first.local)
-            if len(burst) > 1:
-                size = len(first.data)
-                ancillary = [*ancillary, (socket.IPPROTO_UDP, _UDP_SEGMENT, _U16.pack(size))]
+            remote = first.remote
+            ancillary = self._source(first.local, remote)
             try:
-                self._socket.sendmsg([each.data for each in burst], ancillary, 0, first.remote)
+                if len(burst) > 1:
+                    size = (socket.IPPROTO_UDP, _UDP_SEGMENT, _U16.pack(len(first.data)))
+                    self._socket.sendmsg(
+                        [each.data for each in burst], [*ancillary, size], 0, remote
+                    )
+                elif ancillary:
+                    self._socket.sendmsg([first.data], ancillary, 0, remote)
+                else:
+                    self._socket.sendto(first.data, remote)
             except OSError as error:
                 if len(burst) > 1 and error.errno in _NO_SEGMENTS:
                     self._segments = False
@@ -197,12 +207,32 @@ class UdpSocket:
                 else:
                     self.refused += len(burst)
 
-    def _source(self, local: Address) -> _Ancillary:
-        """The control message that makes a datagram leave from *local*."""
-        source = self._sources.get(local)
+    def _source(self, local: Address, remote: Address) -> _Ancillary:
+        """The control message that makes a datagram to *remote* leave from *local*.
+
+        None where the kernel chooses that anyway: to be told costs a tenth of sending.
+        """
+        key = local[0], remote[0]
+        source = self._sources.get(key)
         if source is None:
-            source = self._sources[local] = self._make_source(local[0])
+            if len(self._sources) >= MAX_SOURCES:
+                self._sources.clear()
+            source = self._make_source(local[0])
+            if source and local[0] == self._usual_source(remote):
+                source = []
+            self._sources[key] = source
         return source
+
+    def _usual_source(self, remote: Address) -> str:
+        """Which of our addresses the kernel would send to *remote* from."""
+        if self.address[0] not in ("0.0.0.0", "::"):
+            return self.address[0]
+        with socket.socket(self._family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(remote)
+            except OSError:
+                return ""
+            return str(probe.getsockname()[0])
 
     def _make_source(self, host: str) -> _Ancillary:
         try:

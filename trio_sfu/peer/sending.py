@@ -223,11 +223,10 @@ class OutgoingMedia:
         return rendered
 
     def _sent(self, stream: _Stream, packets: int, octets: int, timestamp: int, now: float) -> None:
-        if stream.send.started:
-            self._schedule.news(now)
-        else:
+        if stream.send.sent(packets, octets, timestamp, now):
             self._schedule.hurry(now)
-        stream.send.sent(packets, octets, timestamp, now)
+        else:
+            self._schedule.news(now)
 
     def align(self, ssrc: int, timestamp: int, at: float) -> None:
         """Say which timestamp of a stream was current when; see `SendStream.align`."""

@@ -33,7 +33,7 @@ from trio_sfu.errors import WireError
 from trio_sfu.ice.agent import IceAgent
 from trio_sfu.ice.credentials import Credentials
 from trio_sfu.ice.states import AddressProved as IceAddressProved
-from trio_sfu.ice.states import IceState
+from trio_sfu.ice.states import IceState, Path
 from trio_sfu.ice.states import Role as IceRole
 from trio_sfu.peer.demux import Protocol, protocol_of
 from trio_sfu.peer.events import (
@@ -225,10 +225,11 @@ class PeerTransport:
 
     def send_media(self, packets: list[Outgoing], now: float) -> None:
         """Send *packets*; before the peer is connected they are dropped, and counted."""
-        if self._sender is None or self.ice.selected is None:
+        path = self.ice.selected
+        if self._sender is None or path is None:
             self.drops["not connected"] += len(packets)
             return
-        self._send_srtp(self._sender.protect(self.outgoing.send(packets, now)))
+        self._send_srtp(self._sender.protect(self.outgoing.send(packets, now)), path)
 
     # --- the control plane: names
 
@@ -451,19 +452,18 @@ class PeerTransport:
             rtcp = [*incoming.take_rtcp(now), *outgoing.take_rtcp(now)]
             self._media += incoming.take_stand_ins()
             deadline = incoming.deadline
-        if self._sender is not None and self.ice.selected is not None:
+        path = self.ice.selected
+        if self._sender is not None and path is not None:
             if repeats:
-                self._send_srtp(self._sender.protect(repeats))
+                self._send_srtp(self._sender.protect(repeats), path)
             if rtcp:
                 protect = self._sender.protect_rtcp
-                self._send_srtp([protect(compound) for compound in compounds(rtcp)])
+                self._send_srtp([protect(compound) for compound in compounds(rtcp)], path)
         self._kept_deadline = min(self._control_deadline, deadline)
 
-    def _send_srtp(self, packets: list[bytes]) -> None:
-        path = self.ice.selected
-        if path is not None:
-            remote, local = path.remote, path.local
-            self._out += [Datagram(data, remote, local) for data in packets]
+    def _send_srtp(self, packets: list[bytes], path: Path) -> None:
+        remote, local = path.remote, path.local
+        self._out += [Datagram(data, remote, local) for data in packets]
 
     def statistics(self) -> PeerStatistics:
         return PeerStatistics(

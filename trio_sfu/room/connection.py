@@ -67,6 +67,8 @@ class PeerConnection:
         self._endpoint = endpoint
         self._speakers = speakers
         self._hear = hear
+        self._heard = False
+        """Whether the peer has anything to say: that it was asked costs as much as a turn."""
         self._audio: dict[Subscription, None] = {}
         self._video: dict[Subscription, None] = {}
 
@@ -105,12 +107,13 @@ class PeerConnection:
         return deadline
 
     def receive(self, datagrams: list[Datagram], now: float) -> None:
-        if datagrams:
-            self.peer.receive(datagrams, now)
+        self.peer.receive(datagrams, now)
+        self._heard = True
 
     def handle_timeout(self, now: float) -> None:
         if now >= self.peer.deadline:
             self.peer.handle_timeout(now)
+            self._heard = True
         for track in self.tracks.values():
             track.ask(now)
 
@@ -126,14 +129,21 @@ class PeerConnection:
                 # A client that restarts for ever leaves no names behind.
                 self._endpoint.expect_only(self.peer.ice.ufrags, self.mailbox)
                 self._endpoint.expect(wish.credentials.ufrag, self.mailbox)
+            self._heard = True
+        if self._heard:
+            self._heard = False
+            self._listen(now)
+        if self._audio or self._video:
+            self._speak(now)
+
+    def _listen(self, now: float) -> None:
+        """Hand on what the peer says."""
         for stream, packets in self.peer.take_media():
             if (track := self.tracks.get(stream.mid)) is not None:
                 track.note_clock(stream, self.peer.incoming.sender_clock(stream))
                 track.forward(stream, packets, self._speakers, now)
         for event in self.peer.take_events():
             self._on_event(event, now)
-        if self._audio or self._video:
-            self._speak(now)
 
     def _speak(self, now: float) -> None:
         """Send what waits, audio first: it is small, and its delay is heard."""

@@ -58,13 +58,18 @@ class SendStream:
         """Whether packets left since the last report."""
         return self._packets != self._reported
 
-    def sent(self, packets: int, octets: int, timestamp: int, now: float) -> None:
-        """Count what has just left; *timestamp* is that of the last of these packets."""
+    def sent(self, packets: int, octets: int, timestamp: int, now: float) -> bool:
+        """Count what has just left; *timestamp* is that of the last of these packets.
+
+        Whether they are the first.
+        """
+        first = not self._packets
         # One that comes late, since it was lost before it reached us, says nothing of now.
-        if not self._aligned and (not self._packets or newer(timestamp, self._timestamp, 32)):
+        if not self._aligned and (first or newer(timestamp, self._timestamp, 32)):
             self._timestamp, self._sampled = timestamp, now
         self._packets += packets
         self._octets += octets
+        return first
 
     def align(self, timestamp: int, at: float) -> None:
         """Say that *timestamp* was current at the time *at* on our clock.
