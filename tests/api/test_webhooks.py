@@ -110,7 +110,7 @@ async def hold_a_call(house: House) -> None:
 
 async def come_and_go(house: House, identity: str) -> None:
     caller = await house.enter(identity)
-    caller.hang_up()
+    caller.say(leave=rtc.LeaveRequest())
     await wait_all_tasks_blocked()
 
 
@@ -175,7 +175,7 @@ async def test_who_never_connected_has_aborted_and_never_joined(
 ) -> None:
     application = await build(nursery, now)
     caller = await application.house.enter("carl")
-    caller.hang_up()
+    caller.say(leave=rtc.LeaveRequest())
     await trio.sleep(1)
     assert application.receiver.told() == ["room_started", "participant_connection_aborted"]
 

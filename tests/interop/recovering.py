@@ -1,0 +1,227 @@
+"""What the scripts about recovery have in common: parties that tell how they fared, a wire to cut.
+
+history()       what became of the connection: "reconnecting", "reconnected", ...
+me()            the participant's SID, as its client has it
+burst(count, seconds)
+                send so many numbered reliable messages to everybody, evenly, whatever happens
+given()         of those, the numbers that the client gave to its data channel at all; None
+                where that cannot be seen. What it did not give is its own loss.
+"""
+
+import asyncio
+import contextlib
+import re
+import socket
+import threading
+import time
+from itertools import pairwise
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+from browser_party import ChromiumParty
+from python_party import PythonParty
+
+NUMBERED: Final = "numbered"
+"""Topic, and first word, of the messages of a burst."""
+HISTORY: Final = ("reconnecting", "reconnected", "disconnected")
+
+HOOK: Final = """() => {
+    window.given = [];
+    const send = RTCDataChannel.prototype.send;
+    RTCDataChannel.prototype.send = function (data) {
+        if (this.label === "_reliable") {
+            const { buffer = data, byteOffset, byteLength } = data;
+            const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+            const found = /numbered (\\d+)\\./.exec(new TextDecoder("latin1").decode(bytes));
+            if (found) window.given.push(Number(found[1]));
+        }
+        return send.call(this, data);
+    };
+}"""
+LISTEN: Final = """(events) => {
+    window.fared = [];
+    for (const event of events) party.room.on(event, () => window.fared.push(event));
+}"""
+BURST: Final = """([count, milliseconds]) => {
+    const started = Date.now();
+    let number = 0;
+    const timer = setInterval(() => {
+        const due = Math.min(count, (Date.now() - started) / milliseconds * count);
+        for (; number < due; number += 1) {
+            const text = `numbered ${number}.`;
+            party.send({ kind: "reliable", text, topic: "numbered" }).catch(() => {});
+        }
+        if (number >= count) clearInterval(timer);
+    }, 5);
+}"""
+
+
+class RecoveringChromium(ChromiumParty):
+    """livekit-client in a tab."""
+
+    def __init__(self, identity: str, frequency: float) -> None:
+        super().__init__(identity, frequency)
+        self._tab.evaluate(HOOK)
+
+    def ask(self, word: str, **arguments: Any) -> Any:
+        match word:
+            case "history":
+                return self._tab.evaluate("() => window.fared")
+            case "me":
+                return self._tab.evaluate("() => party.room.localParticipant.sid")
+            case "given":
+                return self._tab.evaluate("() => window.given")
+            case "burst":
+                milliseconds = arguments["seconds"] * 1000
+                return self._tab.evaluate(BURST, [arguments["count"], milliseconds])
+            case "do":
+                return self._tab.evaluate(arguments["script"])
+        answer = super().ask(word, **arguments)
+        if word == "connect":
+            self._tab.evaluate(LISTEN, list(HISTORY))
+        return answer
+
+
+class RecoveringPython(PythonParty):
+    """PyPI `livekit`: the Rust core."""
+
+    async def connect(self, *args: Any, **kwargs: Any) -> None:
+        await super().connect(*args, **kwargs)
+        self._fared: list[str] = []
+        for event in HISTORY:
+            self.room.on(event, lambda *_, event=event: self._fared.append(event))
+
+    async def history(self) -> list[str]:
+        return self._fared
+
+    async def me(self) -> str:
+        return self.room.local_participant.sid
+
+    async def given(self) -> None:
+        return None
+
+    async def burst(self, count: int, seconds: float) -> None:
+        self._tasks.append(asyncio.ensure_future(self._burst(count, seconds)))
+
+    async def _burst(self, count: int, seconds: float) -> None:
+        started = time.monotonic()
+        sending = []
+        for number in range(count):
+            await asyncio.sleep(max(0.0, started + seconds * number / count - time.monotonic()))
+            # Not awaited: while it recovers, a client keeps what it is given, in this order.
+            sending.append(
+                asyncio.ensure_future(self.send("reliable", f"{NUMBERED} {number}.", NUMBERED))
+            )
+        await asyncio.gather(*sending, return_exceptions=True)
+
+
+CLIENTS: Final = {"chromium": RecoveringChromium, "python": RecoveringPython}
+
+
+def numbers(party: Any, sender: str) -> list[int]:
+    """Of the messages of *sender*'s burst that *party* has, in order."""
+    return [
+        int(found[1])
+        for packet in party.ask("packets")
+        if packet["sender"] == sender and (found := re.match(r"numbered (\d+)\.", packet["text"]))
+    ]
+
+
+@attrs.frozen
+class Tally:
+    """What became of a burst."""
+
+    lost: list[int]
+    doubled: int
+    swapped: int
+    """Messages that came before one that was sent earlier."""
+
+    @classmethod
+    def of(cls, received: list[int], sent: list[int]) -> "Tally":
+        distinct = list(dict.fromkeys(received))
+        return cls(
+            lost=sorted(set(sent) - set(received)),
+            doubled=len(received) - len(distinct),
+            swapped=sum(a > b for a, b in pairwise(distinct)),
+        )
+
+    @property
+    def whole(self) -> bool:
+        return not self.lost and not self.doubled and not self.swapped
+
+
+def longest_pause(seen: list[list[float]], since: float, until: float) -> float:
+    """The longest time in ms without a picture, between two moments (ms since 1970)."""
+    arrivals = sorted(at for _, at in seen if since <= at <= until)
+    moments = [since, *arrivals, until]
+    return max(b - a for a, b in pairwise(moments))
+
+
+class Wire:
+    """A TCP proxy that can be cut. Media does not pass here, but by UDP."""
+
+    def __init__(self, url: str, *, without_v1: bool = False) -> None:
+        """*without_v1*: `/rtc/v1` is answered with 404, so that a client takes `/rtc`."""
+        where = urlsplit(url)
+        self._server = (where.hostname or "127.0.0.1", where.port or 80)
+        self._without_v1 = without_v1
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.requests: list[str] = []
+        """The request lines that came, without tokens."""
+        self._open = threading.Event()
+        self._open.set()
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self, how: str, seconds: float) -> None:
+        """For so long nothing passes. "closed": what is open ends now, as if by the client;
+        "stalled": what is open stays so, and what was sent meanwhile passes later."""
+        self._open.clear()
+        if how == "closed":
+            sockets, self._sockets = self._sockets, []
+            for each in sockets:
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+        threading.Timer(seconds, self._open.set).start()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._carry, args=[client], daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client, contextlib.suppress(OSError):
+            self._open.wait()
+            first = client.recv(65536)
+            path = first.split(b"\r\n", 1)[0].decode().partition("?")[0]
+            self.requests.append(path)
+            if self._without_v1 and path.startswith("GET /rtc/v1"):
+                client.sendall(
+                    b"HTTP/1.1 404 Not Found\r\nAccess-Control-Allow-Origin: *\r\n"
+                    b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+                )
+                return
+            with socket.create_connection(self._server) as server:
+                self._sockets += [client, server]
+                server.sendall(first)
+                back = threading.Thread(target=self._pump, args=[server, client], daemon=True)
+                back.start()
+                self._pump(client, server)
+                back.join()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._open.wait()
+                sink.sendall(data)
+        for each in (source, sink):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
