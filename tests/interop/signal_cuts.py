@@ -105,7 +105,7 @@ def _measure(
     if "reconnecting" in alice.ask("history") or how == "closed":
         until(lambda: {"reconnected", "disconnected"} & set(alice.ask("history")), RECOVERY)
     time.sleep(AFTER)
-    until(lambda: _all_came(options, alice, bob), 5)
+    until(lambda: _all_came(options, alice, bob), 10)
     outcome = _outcome(alice, sid)
     verdict.figure(f"{name}: outcome", outcome)
     verdict.check(f"{name}: {outcome}", outcome in _allowed(alice, seconds), alice.ask("history"))
