@@ -80,6 +80,8 @@ class Caller:
     def __init__(self, responses: int = RESPONSES) -> None:
         self.sendings: dict[str, Sending] = {}
         """What the next offer sends, by msid track id."""
+        self.receiving: dict[str, int] = {}
+        """On `/rtc/v1`: in how many sections of each kind the next offer lets us send."""
         self.offer_id = 0
         self.told_in = False
         """Whether joining has returned."""
@@ -122,9 +124,13 @@ class Caller:
 
     def offer(self) -> None:
         """Offer what `sendings` says."""
+        self.say(offer=self.description())
+
+    def description(self) -> rtc.SessionDescription:
+        """The next offer, not yet said."""
         self.offer_id += 1
-        sdp = str(self._offerer.offer(THEIRS, self.sendings.values()))
-        self.say(offer=rtc.SessionDescription(type="offer", sdp=sdp, id=self.offer_id))
+        sdp = str(self._offerer.offer(THEIRS, self.sendings.values(), self.receiving))
+        return rtc.SessionDescription(type="offer", sdp=sdp, id=self.offer_id)
 
     def accept(self, answered: rtc.SessionDescription) -> Agreement:
         """What the server's answer to the last offer settles."""
@@ -233,6 +239,8 @@ class House:
             observers=[lambda happening: [each(happening) for each in self.observers]],
         )
         self.signalling = Signalling(self.node)
+        self.one_connection = True
+        """Whether visitors come by `/rtc/v1`."""
         self._visitors = 0
 
     @property
@@ -250,9 +258,19 @@ class House:
     def participant(self, identity: str, room: str = "kitchen") -> Participant:
         return self.rooms[room].participants[identity]
 
-    async def knock(self, identity: str, room: str = "kitchen", **fields: object) -> Caller:
-        """*identity* joins, and has been told nothing yet; see `ask` for *fields*."""
-        caller = Caller()
+    async def knock(
+        self,
+        identity: str,
+        room: str = "kitchen",
+        *,
+        caller: Caller | None = None,
+        **fields: object,
+    ) -> Caller:
+        """*identity* joins, and has been told nothing yet; see `ask` for *fields*.
+
+        *caller*: that has something to bring, if it has.
+        """
+        caller = caller or Caller()
         caller.identity = identity
         join = ask(identity, room, **fields)
         await self.signalling.connect(join, caller.requests_out, caller.responses_in)
@@ -286,6 +304,7 @@ class House:
 
         All that it is told after Join comes into *heard*, too.
         """
+        one_connection = bool(fields.setdefault("one_connection", self.one_connection))
         caller = await self.knock(identity, room, **fields)
         join = await caller.wait_for("join")
         self._visitors += 1
@@ -296,6 +315,7 @@ class House:
             certificate_of(1),
             entropy(100 + self._visitors),
             self.switch.open,
+            one_connection=one_connection,
         )
         started: Client = await (own or self.nursery).start(client.run)
         return started

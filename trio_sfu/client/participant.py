@@ -63,6 +63,9 @@ from trio_sfu.signalling import negotiation
 EVENTS: Final = 10_000
 """Events that wait for somebody who does not listen; more are dropped, and counted."""
 
+FIRST_SECTIONS: Final = {"audio": 3, "video": 3}
+"""Sections in which others' tracks can come from the start, as in other clients' first offers."""
+
 RELIABLE: Final = "_reliable"
 LOSSY: Final = "_lossy"
 DATA_TRACK: Final = "_data_track"
@@ -159,7 +162,10 @@ class Participant:
         certificate: Certificate,
         entropy: Entropy,
         open_socket: Callable[[str, int], UdpSocket] = UdpSocket,
+        *,
+        one_connection: bool = True,
     ) -> None:
+        """*one_connection* is as it was asked for: whether *signalling* is `/rtc/v1`'s."""
         self.join = join
         self.sid = join.participant.sid
         self.identity = join.participant.identity
@@ -173,12 +179,16 @@ class Participant:
         self._signalling = signalling
         self._entropy = entropy
         wall = time.time() - trio.current_time()
-        self.publisher, self.subscriber = (
+        self._connections = [
             ClientConnection(
                 host, certificate, entropy, wall, self._on_event, self._on_media, open_socket
             )
-            for _ in ("publisher", "subscriber")
-        )
+            for _ in range(1 if one_connection else 2)
+        ]
+        self.publisher, self.subscriber = self._connections[0], self._connections[-1]
+        """The same on `/rtc/v1`."""
+        self._receiving = dict(FIRST_SECTIONS) if one_connection else {}
+        """On `/rtc/v1`: in how many sections of each kind the server may send."""
         self._offerer = Offerer(int.from_bytes(entropy(7), "big"), role=CLIENT)
         self._offer_id = 0
         self._publishing: dict[str, _Publishing] = {}
@@ -288,8 +298,10 @@ class Participant:
         """Be in the room until the server ends it, or cancellation."""
         try:
             async with trio.open_nursery() as nursery:
-                for connection in (self.publisher, self.subscriber):
+                for connection in self._connections:
                     await nursery.start(connection.run)
+                if self._receiving:
+                    self._offer()
                 nursery.start_soon(self.keep_alive)
                 task_status.started(self)
                 await self.converse()
@@ -309,6 +321,11 @@ class Participant:
                     self._answer(response.offer)
                 case "answer":
                     self._accept(response.answer)
+                case "media_sections_requirement":
+                    requirement = response.media_sections_requirement
+                    self._receiving["audio"] += requirement.num_audios
+                    self._receiving["video"] += requirement.num_videos
+                    self._offer()
                 case "track_published":
                     cid = response.track_published.cid
                     self._sids[cid] = response.track_published.track.sid
@@ -342,7 +359,9 @@ class Participant:
 
     def _offer(self) -> None:
         self._offer_id += 1
-        offer = self._offerer.offer(self.publisher.transport(), self._sendings.values())
+        offer = self._offerer.offer(
+            self.publisher.transport(), self._sendings.values(), self._receiving
+        )
         self._signalling.send(
             rtc.SignalRequest(
                 offer=rtc.SessionDescription(type="offer", sdp=str(offer), id=self._offer_id)
@@ -365,6 +384,8 @@ class Participant:
                 self.local_tracks[cid] = LocalTrack(self.publisher, self._sids[cid], section)
             if (publishing := self._publishing.pop(cid, None)) is not None:
                 publishing.answered.set()
+        if self._receiving:
+            self._hear_sections([each for each in agreement.sections if each.direction.receives])
 
     def _answer(self, message: rtc.SessionDescription) -> None:
         self._origin = attrs.evolve(self._origin, version=self._origin.version + 1)
@@ -420,7 +441,7 @@ class Participant:
             case StateChanged(PeerState.CONNECTED):
                 if connection is self.subscriber:
                     self.connected.set()
-                else:
+                if connection is self.publisher:
                     self._publisher_up.set()
             case ChannelOpened(label) if connection is self.publisher:
                 if label in self._channels:
@@ -451,11 +472,15 @@ async def run_participant(
     token: str,
     *,
     host: str = "",
+    one_connection: bool = True,
     certificate_: Certificate | None = None,
     entropy: Entropy = os.urandom,
     task_status: trio.TaskStatus[Participant] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Be in a room until the server ends it, `Participant.leave`, or cancellation.
+
+    *one_connection*: join by `/rtc/v1`, which has one PeerConnection for both ways, else
+    by `/rtc`, which has two.
 
     Starts with the `Participant` once it has joined. *host* is the address to send
     from, "" for the one that this machine would tell others. Raises
@@ -467,11 +492,15 @@ async def run_participant(
     refusals: list[trio_websocket.ConnectionRejected] = []
     try:
         async with await open_stream(address) as stream, trio.open_nursery() as nursery:
-            signalling = await connect(nursery, stream, address, token)
+            signalling = await connect(
+                nursery, stream, address, token, one_connection=one_connection
+            )
             first = await signalling.receive()
             if first.WhichOneof("message") != "join":
                 raise SignallingClosed(f"the server begins with {first.WhichOneof('message')}")
-            participant = Participant(signalling, first.join, host, mine, entropy)
+            participant = Participant(
+                signalling, first.join, host, mine, entropy, one_connection=one_connection
+            )
             await participant.run(task_status=task_status)
             nursery.cancel_scope.cancel()
     except* trio_websocket.ConnectionRejected as group:

@@ -4,6 +4,7 @@ What is understood is in `trio_sfu.client.participant`; here messages come and g
 and the application's keepalive is kept.
 """
 
+import base64
 import ssl
 from typing import Final
 from urllib.parse import SplitResult, urlencode
@@ -11,6 +12,7 @@ from urllib.parse import SplitResult, urlencode
 import trio
 import trio_websocket
 from google.protobuf.message import DecodeError
+from livekit.protocol import models, rtc
 from livekit.protocol.rtc import Ping, SignalRequest, SignalResponse
 
 from trio_sfu.errors import WireError
@@ -77,23 +79,38 @@ async def open_stream(url: SplitResult) -> trio.SocketStream:
 
 
 async def connect(
-    nursery: trio.Nursery, stream: trio.SocketStream, url: SplitResult, token: str
+    nursery: trio.Nursery,
+    stream: trio.SocketStream,
+    url: SplitResult,
+    token: str,
+    *,
+    one_connection: bool = True,
 ) -> Signalling:
     """Open the signalling socket over *stream*, which stays the caller's to close.
 
-    Its tasks live in *nursery*, and end it with trio-websocket's `ConnectionRejected`
-    if the server does not let us in.
+    *one_connection* asks for `/rtc/v1`, else it is `/rtc`. Its tasks live in *nursery*, and
+    end it with trio-websocket's `ConnectionRejected` if the server does not let us in.
     """
-    query = urlencode(
-        {"access_token": token, "protocol": PROTOCOL, "sdk": "python", "auto_subscribe": 1}
-    )
+    if one_connection:
+        path, asked = "/rtc/v1", {"join_request": _join_request()}
+    else:
+        path, asked = "/rtc", {"protocol": str(PROTOCOL), "sdk": "python", "auto_subscribe": "1"}
     below: trio.SocketStream | trio.SSLStream[trio.SocketStream] = stream
     if url.scheme in ("wss", "https"):
         trusted = ssl.create_default_context()
         below = trio.SSLStream(stream, trusted, server_hostname=url.hostname, https_compatible=True)
-    resource = f"{url.path.rstrip('/')}/rtc?{query}"
+    resource = f"{url.path.rstrip('/')}{path}?{urlencode({'access_token': token, **asked})}"
     with trio.fail_after(CONNECT_SECONDS):
         websocket = await trio_websocket.wrap_client_stream(nursery, below, url.netloc, resource)
     signalling = Signalling(websocket)
     nursery.start_soon(signalling.run)
     return signalling
+
+
+def _join_request() -> str:
+    """What we are, and that we want to hear everybody. Our first offer follows by itself."""
+    info = models.ClientInfo(sdk=models.ClientInfo.SDK.PYTHON, protocol=PROTOCOL)
+    settings = rtc.ConnectionSettings(auto_subscribe=True)
+    join = rtc.JoinRequest(client_info=info, connection_settings=settings)
+    wrapped = rtc.WrappedJoinRequest(join_request=join.SerializeToString())
+    return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
