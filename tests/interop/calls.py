@@ -1,6 +1,7 @@
 """Runs a call script as a test, where the clients it needs are installed."""
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
@@ -31,8 +32,9 @@ def need(*clients: str) -> None:
 
 
 def node_clients() -> Path:
-    """The folder with livekit-client and rtc-node, fetched on first use; no part of the tree."""
-    if not (NODE_MODULES / ".package-lock.json").exists():
+    """The folder with npm's packages, fetched on first use; no part of the tree."""
+    wanted = json.loads((HERE / "package.json").read_text())["dependencies"]
+    if not all((NODE_MODULES / name / "package.json").exists() for name in wanted):
         # fmt: off
         command = [
             "npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--loglevel=error",
@@ -67,10 +69,8 @@ def _lacking_python() -> str | None:
 def _lacking_node() -> str | None:
     if shutil.which("node") is None:
         return "Node.js"
-    if NODE_MODULES.exists():
-        return None
     if shutil.which("npm") is None:
-        return "npm"
+        return None if NODE_MODULES.exists() else "npm"
     try:
         node_clients()
     except (OSError, subprocess.SubprocessError):

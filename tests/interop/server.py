@@ -84,8 +84,9 @@ def enter_namespace(options: argparse.Namespace) -> None:
 
 
 @contextmanager
-def server(options: argparse.Namespace) -> Iterator[str]:
-    """The ws:// address of a server: the one named, or one that runs while the block does."""
+def server(options: argparse.Namespace, *arguments: str) -> Iterator[str]:
+    """The ws:// address of a server: the one named, or one that runs while the block does,
+    with *arguments* beside the usual ones."""
     if options.url is not None:
         yield options.url
         return
@@ -94,7 +95,7 @@ def server(options: argparse.Namespace) -> Iterator[str]:
     # fmt: off
     command = [
         sys.executable, "-m", "trio_sfu", "run", "--dev", "--port", str(port),
-        "--udp-port", str(udp_port), "--node-ip", address,
+        "--udp-port", str(udp_port), "--node-ip", address, *arguments,
     ]
     # fmt: on
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=sys.stderr)

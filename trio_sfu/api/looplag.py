@@ -6,8 +6,9 @@ how late things happen, and that can be measured as it is: ask to be woken at a 
 look at the clock when woken.
 
 One late turn is no overload: a collection of garbage does that, or a neighbour on the
-machine. So what counts is the second worst of the last second. Python's collector is
-watched beside it, because it stops everything while it looks.
+machine. So what counts is the average over the last seconds, each look with the time
+that it stands for: a turn of a second is a second of being late, though only one look.
+Python's collector is watched beside it, because it stops everything while it looks.
 """
 
 import gc
@@ -21,8 +22,8 @@ import trio
 
 TICK: Final = 0.1
 """Seconds between two looks."""
-LOOKS: Final = 10
-"""Of which the second worst counts: a second's worth."""
+WINDOW: Final = 2.0
+"""Seconds that the average is over."""
 STALE_SECONDS: Final = 4.0
 """Without a look for so long, nobody can say that we are well; LiveKit's figure."""
 
@@ -32,13 +33,15 @@ class LoopLag:
 
     def __init__(self, observe: Callable[[float], object] = lambda lag: None) -> None:
         self._observe = observe
-        self._lags: deque[float] = deque([0.0] * LOOKS, LOOKS)
+        self._lags: deque[tuple[float, float]] = deque()
+        """When somebody looked, and how late."""
         self._looked = trio.current_time()
 
     @property
     def lag(self) -> float:
-        """Seconds by which what is due comes late, of the last second."""
-        return sorted(self._lags)[-2]
+        """Seconds by which what is due comes late, on average of the last `WINDOW`."""
+        late = sum(lag * (lag + TICK) for _, lag in self._lags)
+        return late / max(WINDOW, sum(lag + TICK for _, lag in self._lags))
 
     @property
     def age(self) -> float:
@@ -52,8 +55,11 @@ class LoopLag:
             due = max(due, trio.current_time()) + TICK
             await trio.sleep_until(due)
             self._looked = trio.current_time()
-            self._lags.append(self._looked - due)
-            self._observe(self._looked - due)
+            lag = self._looked - due
+            self._lags.append((self._looked, lag))
+            while self._lags[0][0] < self._looked - WINDOW:
+                self._lags.popleft()
+            self._observe(lag)
 
 
 @contextmanager

@@ -175,6 +175,8 @@ class Courier:
                     self._failing = False
                     log.info("webhooks arrive again", receiver=self.receiver)
                 return None
+            if tries == 1 or not failure.again:  # once is no news
+                self._complain(failure)
             if not failure.again:
                 return failure.reason
             pause = PAUSES[min(tries, len(PAUSES) - 1)]
@@ -192,17 +194,16 @@ class Courier:
             try:
                 status = await self._poster.post(body, headers)
             except PostFailed as failed:
-                return self._failed(_Failure("unreachable", again=True), str(failed))
+                return _Failure("unreachable", str(failed), again=True)
         if status < 300:
             return None
-        failure = _Failure(f"status {status}", again=status >= 500 or status in AGAIN)
-        return self._failed(failure, f"it answered {status}")
+        again = status >= 500 or status in AGAIN
+        return _Failure(f"status {status}", f"it answered {status}", again=again)
 
-    def _failed(self, failure: "_Failure", why: str) -> "_Failure":
+    def _complain(self, failure: "_Failure") -> None:
         if not self._failing:
             self._failing = True
-            log.warning("webhooks do not arrive", receiver=self.receiver, reason=why)
-        return failure
+            log.warning("webhooks do not arrive", receiver=self.receiver, reason=failure.why)
 
     def _note_drop(self, queue: _Room, event: WebhookEvent, reason: str) -> None:
         if not queue.missing + queue.overflowed:  # once for each spell of it
@@ -220,6 +221,8 @@ class Courier:
 @attrs.frozen
 class _Failure:
     reason: str
+    """One of few, for a metric."""
+    why: str
     again: bool = attrs.field(kw_only=True)
 
 
