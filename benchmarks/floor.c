@@ -3,6 +3,7 @@
  * For every subscriber of a burst: copy the packet, write its header, protect it
  * with that subscriber's keys, and send the burst with one UDP_SEGMENT call. The
  * caller gives libsrtp's own function (of pylibsrtp), so that nothing is linked.
+ * Between two bursts it may sleep, as a server does that waits for the next packet.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 
 typedef int (*protect_fn)(void *context, void *packet, int *length);
 
@@ -25,12 +27,14 @@ static double cpu_seconds(void) {
 
 /* Microseconds of CPU a packet, or -1 when something refused. */
 double floor_run(protect_fn protect, void **contexts, int subscribers, int fd,
-                 uint16_t *ports, int burst, int size, int rounds) {
+                 uint16_t *ports, int burst, int size, int rounds, long pause_ns) {
     static uint8_t payload[MAX_PACKET];
     static uint8_t buffer[MAX_BURST * (MAX_PACKET + TAG)];
     uint16_t sequence = 0;
     double start = cpu_seconds();
+    struct timespec pause = {.tv_nsec = pause_ns};
     for (int round = 0; round < rounds; round++) {
+        if (pause_ns) nanosleep(&pause, NULL);
         for (int subscriber = 0; subscriber < subscribers; subscriber++) {
             int offset = 0, length = 0;
             for (int number = 0; number < burst; number++) {
