@@ -244,7 +244,7 @@ class LimitConfig:
 
 @attrs.frozen(kw_only=True)
 class AudioConfig:
-    """Who is told to be speaking, from the levels that packets carry."""
+    """Sound: who is told to be speaking, from the levels that packets carry."""
 
     active_level: int = setting(
         35,
@@ -265,6 +265,11 @@ class AudioConfig:
         2,
         kinds.whole(0, 1000, "a number of intervals (0 to 1000)"),
         "Over how many intervals a level is smoothed; 0 does not.",
+    )
+    active_red_encoding: bool = setting(
+        False,
+        kinds.TRUTH,
+        "Send clients that take it redundant audio also of publishers who send plain Opus.",
     )
 
 
@@ -397,7 +402,9 @@ class Config:
         LimitConfig(),
         "What a client may make us keep, and from where on nobody new is let in. 0 is no limit.",
     )
-    audio: AudioConfig = section(AudioConfig(), "Who is told to be speaking.")
+    audio: AudioConfig = section(
+        AudioConfig(), "Who is told to be speaking, and how sound is sent."
+    )
     webhook: WebhookConfig = section(WebhookConfig(), "Who is told what happens in rooms.")
     prometheus: PrometheusConfig = section(PrometheusConfig(), "Metrics, on a port of their own.")
     debug_handler: DebugHandlerConfig = section(

@@ -99,7 +99,6 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "enabled insecure server_name ca_cert_file client_cert_file client_key_file",
     ),
     "audio": {
-        "active_red_encoding": "not built here yet: RED goes to those whose publisher sends it",
         "enable_loss_proxying": LATER,
     },
     "video": {

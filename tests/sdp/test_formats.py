@@ -146,6 +146,11 @@ def test_the_preferred_codec_goes_first_and_takes_its_rtx_along() -> None:
     assert order[-4:] == [96, 97, 98, 99]
 
 
+def test_a_codec_preferred_twice_has_its_first_place() -> None:
+    found = prefer(select(CHROMIUM, MIMES), (VP9, VP8, VP9))
+    assert next(iter(found.values())).mime == VP9
+
+
 def test_a_stream_finds_the_payload_type_of_its_flavour() -> None:
     assert choose(CHROMIUM, VP8) == 96
     assert choose(CHROMIUM, "video/H265") is None

@@ -325,15 +325,13 @@ async def test_versions_of_a_participant_only_grow(house: House) -> None:
     assert len(versions) >= 3
 
 
-async def test_an_offer_of_nothing_but_repeats_publishes_nothing(house: House) -> None:
-    """RTX and RED carry others: by themselves they are nothing that can be heard."""
+async def test_redundant_sound_is_published_as_what_it_is(house: House) -> None:
     alice, bob = await house.enter("alice"), await audience(house)
     alice.announce("audio", "cid")
     alice.sendings["cid"] = sending("audio", "cid", mime="audio/red")
-    alice.offer()
-    assert "answer" in kinds(await alice.hear())
-    for tracks in await tracks_told(bob):
-        assert [each.mime_type for each in tracks] == ["audio/opus"]
+    await alice.renegotiate()
+    (tracks,) = await tracks_told(bob)
+    assert [each.mime_type for each in tracks] == ["audio/red"]
 
 
 # --- the table, by itself

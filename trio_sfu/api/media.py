@@ -59,6 +59,7 @@ async def run_media(
                     wall=wall,
                     room=config.room,
                     limits=config.limit,
+                    active_red=config.audio.active_red_encoding,
                     data_tracks=config.enable_data_tracks,
                     data_blobs=config.enable_participant_data_blob,
                 ),

@@ -10,6 +10,7 @@ the next time.
     rewriter     sequence numbers
     timeline     timestamps
     pictures     VP8's picture ids; the descriptor is rewritten by a patch
+    redundancy   of sound: the form in which a subscriber takes it, in the same way
 
 Where video was left out (an overflow, a mute), what follows is of no use before a
 key frame. So `needs_key_frame` says of which layer one must be asked for, nothing
@@ -27,6 +28,7 @@ from typing import Final
 from trio_sfu.room.layers import LayerSelector
 from trio_sfu.room.pictures import UNCHANGED, Patch, Pictures
 from trio_sfu.room.queue import Overflow
+from trio_sfu.room.redundancy import Adapter
 from trio_sfu.room.rewriter import Drop, Rewriter
 from trio_sfu.room.timeline import Timeline
 from trio_sfu.rtp.packet import Outgoing, RtpPacket
@@ -64,15 +66,18 @@ class Forwarder:
         payload_type: int,
         clock_rate: int,
         first_sequence: int = FIRST_SEQUENCE,
+        adapter: Adapter | None = None,
     ) -> None:
-        """*ssrc*, *payload_type*: the subscriber's. Nothing passes before `set_target`."""
+        """*ssrc*, *payload_type*: the subscriber's. *adapter* changes payloads of sound.
+        Nothing passes before `set_target`."""
         self.drops: Counter[Drop] = Counter()
         self._ssrc = ssrc
         self._payload_type = payload_type
-        self._layers = LayerSelector(key_frames=describer(mime) is not None)
+        pictures = mime.lower().startswith("video/") and describer(mime) is not None
+        self._layers = LayerSelector(key_frames=pictures)
         self._rewriter = Rewriter(first_sequence)
         self._timeline = Timeline(clock_rate)
-        self._pictures = Pictures() if mime.lower() == "video/vp8" else None
+        self._pictures = Pictures() if mime.lower() == "video/vp8" else adapter
         self._muted = False
         self._source_layer = _NO_LAYER
         self._source_ssrc = -1

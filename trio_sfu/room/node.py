@@ -62,6 +62,8 @@ class NodeConfig:
     """Whether clients may publish data tracks."""
     data_blobs: bool = False
     """Whether clients may leave data blobs."""
+    active_red: bool = False
+    """Whether plain Opus is made redundant for those who take that."""
     tag: str = ""
     """Begins every ufrag of ours: which worker a check belongs to."""
     ice_lite: bool = True

@@ -16,6 +16,7 @@ from trio_sfu.peer.media import Format
 from trio_sfu.room.forwarder import Forwarder
 from trio_sfu.room.info import TrackKind, TrackSettings
 from trio_sfu.room.queue import Overflow, SubscriberQueue
+from trio_sfu.room.redundancy import choose
 from trio_sfu.rtp.packet import Outgoing, RtpPacket
 
 if TYPE_CHECKING:
@@ -58,14 +59,16 @@ class Subscription:
 
     def bind(self, formats: Mapping[int, Format], now: float) -> bool:
         """The client's answer takes *formats* in our section. False: not this track's codec."""
-        mime = self.track.info.mime.lower()
-        found = [(number, each) for number, each in formats.items() if each.mime.lower() == mime]
-        if not found:
+        chosen = choose(self.track.info.mime, formats, adapt=not self.track.encrypted)
+        if chosen is None:
             return False
         if self.forwarder is None:
-            number, format = found[0]
             self.forwarder = Forwarder(
-                mime, ssrc=self.ssrc, payload_type=number, clock_rate=format.clock_rate
+                chosen.format.mime,
+                ssrc=self.ssrc,
+                payload_type=chosen.payload_type,
+                clock_rate=chosen.format.clock_rate,
+                adapter=chosen.adapter,
             )
             if self.track.info.muted:
                 self.forwarder.mute()

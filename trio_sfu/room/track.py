@@ -69,6 +69,11 @@ class PublishedTrack:
         return self.info.sid
 
     @property
+    def encrypted(self) -> bool:
+        """Whether only the other clients can read what is in its packets."""
+        return self.info.encryption != 0
+
+    @property
     def stream_id(self) -> str:
         """As clients expect it in an msid: whose, and which."""
         return f"{self.publisher.sid}|{self.info.sid}"

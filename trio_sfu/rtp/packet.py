@@ -69,7 +69,7 @@ class RtpPacket:
     arrival: float = 0.0
     """When it came, in seconds on our clock."""
     frame: Frame | None = None
-    """What the payload's own header says, see `trio_sfu.rtp.payload`; None for audio."""
+    """What the payload's own header says, see `trio_sfu.rtp.payload`; None for plain audio."""
 
 
 def parse(data: bytes) -> RtpPacket:

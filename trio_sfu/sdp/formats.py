@@ -288,7 +288,7 @@ def _wraps(red: Format, formats: Formats) -> bool:
 
 def prefer(formats: Formats, mimes: Iterable[str]) -> dict[int, Format]:
     """*formats* with those of *mimes* first, every rtx right after what it repairs."""
-    rank = {mime: place for place, mime in enumerate(mimes)}
+    rank = {mime: place for place, mime in enumerate(dict.fromkeys(mimes))}
     primary = [item for item in formats.items() if item[1].mime != RTX]
     ordered: dict[int, Format] = {}
     primary.sort(key=lambda item: rank.get(item[1].mime, len(rank)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import attrs
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
 from trio_sfu.core import Entropy
 from trio_sfu.room import ids
@@ -167,9 +167,19 @@ def make_info(request: rtc.AddTrackRequest, kind: TrackKind, entropy: Entropy) -
         disable_dtx=request.disable_dtx,
         stereo=request.stereo,
         disable_red=request.disable_red,
-        audio_features=tuple(request.audio_features[: translate.MAX_LIST]),
+        audio_features=_audio_features(request) if kind is TrackKind.AUDIO else (),
         backup_codec_policy=request.backup_codec_policy,
     )
+
+
+def _audio_features(request: rtc.AddTrackRequest) -> tuple[int, ...]:
+    """Those that are listed, and those that older clients say otherwise."""
+    said = dict.fromkeys(request.audio_features[: translate.MAX_LIST])
+    if request.stereo:
+        said[models.AudioTrackFeature.TF_STEREO] = None
+    if request.disable_dtx:
+        said[models.AudioTrackFeature.TF_NO_DTX] = None
+    return tuple(said)
 
 
 def _layer_mode(mime: str) -> int:

@@ -7,9 +7,10 @@ announcement or its media, so an announcement settles the last offer once more.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import attrs
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
 from trio_sfu.core import Entropy
 from trio_sfu.room.connection import PeerConnection
@@ -18,11 +19,15 @@ from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.track import PublishedTrack
 from trio_sfu.sdp.agreement import KINDS, AgreedSection, Receiving, SectionPlan
-from trio_sfu.sdp.formats import RED, RTX
+from trio_sfu.sdp.formats import RTX
 from trio_sfu.sdp.session import MediaSection
 from trio_sfu.signalling import negotiation, translate
 from trio_sfu.signalling.announcements import Announcements, Section
+from trio_sfu.signalling.devices import picks_its_own_codec, takes_red
 from trio_sfu.signalling.join import ClientInfo
+
+_TF_STEREO: Final = models.AudioTrackFeature.TF_STEREO
+_TF_NO_DTX: Final = models.AudioTrackFeature.TF_NO_DTX
 
 
 class Publishing:
@@ -80,11 +85,17 @@ class Publishing:
         return SectionPlan(
             receive=Receiving(
                 prefer=codec,
-                only=not audio and _picks_its_own_codec(self._client),
-                dtx=not info.disable_dtx if audio else None,
-                stereo=info.stereo if audio else None,
+                only=not audio and picks_its_own_codec(self._client),
+                red=audio and self._may_repeat(info),
+                dtx=_TF_NO_DTX not in info.audio_features if audio else None,
+                stereo=_TF_STEREO in info.audio_features if audio else None,
             )
         )
+
+    def _may_repeat(self, info: TrackInfo) -> bool:
+        """Whether the client shall send redundant audio. Of what is encrypted nobody here
+        could take the repeats away again for those who cannot read them."""
+        return not info.disable_red and info.encryption == 0 and takes_red(self._client)
 
     def settle(self, sections: Sequence[AgreedSection]) -> None:
         """Publish what the sections carry for the first time, unpublish what they do no more."""
@@ -144,17 +155,12 @@ class Publishing:
 
 
 def _media_of(section: AgreedSection) -> str | None:
-    """The codec in which the client sends: the first that is one by itself.
+    """The codec in which the client sends: the first; RTX only repeats others.
 
-    RTX and RED carry others; None where a hostile offer has nothing to be carried.
+    None where a hostile offer has nothing else.
     """
     mimes = (each.mime for each in section.formats.values())
-    return next((mime for mime in mimes if mime not in (RTX, RED)), None)
-
-
-def _picks_its_own_codec(client: ClientInfo) -> bool:
-    """Firefox on Linux and Android takes another codec than the first of an answer."""
-    return client.browser.lower() == "firefox" and client.os.lower() in ("linux", "android")
+    return next((mime for mime in mimes if mime != RTX), None)
 
 
 def _published(cid: str, info: TrackInfo) -> rtc.SignalResponse:

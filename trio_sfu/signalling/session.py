@@ -91,7 +91,13 @@ class Session:
         self.publishing = Publishing(
             room, self.participant, join.client, self.respond, node.config.entropy
         )
-        self.subscribing = Subscribing(room, self.participant, self.respond)
+        self.subscribing = Subscribing(
+            room,
+            self.participant,
+            join.client,
+            self.respond,
+            active_red=node.config.active_red,
+        )
         self.ring: Callable[[], None] = lambda: None
         """Called when there is something to take, or `deadline` moved."""
         self._join = join

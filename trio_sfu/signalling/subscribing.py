@@ -15,9 +15,13 @@ from trio_sfu.room.connection import PeerConnection
 from trio_sfu.room.info import TrackKind
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
+from trio_sfu.room.track import PublishedTrack
 from trio_sfu.room.wanted import Failure
 from trio_sfu.sdp.agreement import AgreedSection, Sending
+from trio_sfu.sdp.formats import OPUS, RED
 from trio_sfu.signalling import negotiation, translate
+from trio_sfu.signalling.devices import takes_red
+from trio_sfu.signalling.join import ClientInfo
 
 
 class Subscribing:
@@ -27,11 +31,17 @@ class Subscribing:
         self,
         room: Room,
         participant: Participant,
+        client: ClientInfo,
         respond: Callable[[rtc.SignalResponse], None],
+        *,
+        active_red: bool,
     ) -> None:
+        """*active_red*: plain Opus, too, is made redundant for those who take that."""
         self._room = room
         self._participant = participant
+        self._client = client
         self._respond = respond
+        self._active_red = active_red
 
     def sendings(self) -> list[Sending]:
         """All that is to be sent to the client, as a description tells it."""
@@ -41,14 +51,24 @@ class Subscribing:
                 stream_id=track.stream_id,
                 track_id=track.sid,
                 cname=track.stream_id,
-                mime=track.info.mime,
+                mime=mimes[0],
+                fallbacks=mimes[1:],
                 ssrc=subscription.ssrc,
                 rtx_ssrc=subscription.rtx_ssrc if track.info.kind is TrackKind.VIDEO else None,
                 stereo=track.info.stereo,
             )
             for subscription in self._participant.subscriptions.values()
             for track in [subscription.track]
+            for mimes in [self._mimes(track)]
         ]
+
+    def _mimes(self, track: PublishedTrack) -> tuple[str, ...]:
+        """In which codecs the client may have *track*, the best first."""
+        mime = track.info.mime
+        if mime not in (RED, OPUS) or track.encrypted:
+            return (mime,)
+        repeating = mime == RED or (self._active_red and not track.info.disable_red)
+        return (RED, OPUS) if repeating and takes_red(self._client) else (OPUS,)
 
     def settle(
         self,

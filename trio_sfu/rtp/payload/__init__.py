@@ -9,7 +9,7 @@ for it, then each packet is described once, for all subscribers: `RtpPacket.fram
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from trio_sfu.rtp.payload import av1, h264, vp8, vp9
+from trio_sfu.rtp.payload import av1, h264, red, vp8, vp9
 from trio_sfu.rtp.payload.frame import Frame
 from trio_sfu.rtp.payload.vp8 import Vp8Descriptor
 
@@ -32,12 +32,13 @@ def _describe_vp8(payload: bytes) -> Frame:
 
 
 DESCRIBERS: Final[Mapping[str, Describer]] = {
+    "audio/red": red.describe,
     "video/vp8": _describe_vp8,
     "video/vp9": vp9.describe,
     "video/h264": h264.describe,
     "video/av1": av1.describe,
 }
-"""By MIME type in lower case. Sound needs no description: any packet can be begun with."""
+"""By MIME type in lower case. Other sound needs no description: any packet can be begun with."""
 
 
 def describer(mime: str) -> Describer | None:

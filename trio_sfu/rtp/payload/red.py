@@ -17,6 +17,7 @@ from typing import Final
 import attrs
 
 from trio_sfu.errors import WireError
+from trio_sfu.rtp.payload.frame import Frame
 from trio_sfu.wire import Reader
 
 OFFSET_LIMIT: Final = 0x3FFF
@@ -35,6 +36,26 @@ class Block:
     timestamp_offset: int
     """How far before the packet's own timestamp; 0 for the primary block."""
     data: bytes
+
+
+@attrs.define(eq=False)
+class RedFrame(Frame):
+    """What a packet of redundant audio repeats, and where its own sound begins.
+
+    Immutable by rule, like `Frame`.
+    """
+
+    blocks: tuple[Block, ...] = ()
+    primary_at: int = 0
+    """Bytes before the primary block, which is the last."""
+
+
+def describe(payload: bytes) -> RedFrame:
+    """The blocks of *payload*; with any of them one may begin."""
+    blocks = decode(payload)
+    return RedFrame(
+        key_frame=True, start=True, blocks=blocks, primary_at=len(payload) - len(blocks[-1].data)
+    )
 
 
 def decode(payload: bytes) -> tuple[Block, ...]:
