@@ -35,6 +35,7 @@ from trio_sfu.api.websocket import (
     ConnectionClosed,
     WebSocket,
 )
+from trio_sfu.signalling.infos import encoded
 
 PING_SECONDS: Final = 10.0
 """Between two pings of the WebSocket's own, and how long a pong may take (LiveKit: 10)."""
@@ -164,7 +165,7 @@ class Conversation:
     def _encode(self, response: SignalResponse) -> bytes | str:
         if self._speaks_json:
             return json_format.MessageToJson(response, indent=None)
-        return response.SerializeToString()
+        return encoded(response)
 
 
 def decode_request(message: bytes | str) -> SignalRequest | None:

@@ -18,6 +18,7 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 from trio_sfu.api import parameters
 from trio_sfu.api.conversation import REQUESTS_LIMIT, RESPONSES_LIMIT, Conversation
 from trio_sfu.api.http import Accept, Request, Response, Route, Routes, SocketRoute, text
+from trio_sfu.api.roomconfig import options_of
 from trio_sfu.api.tokens import Claims, InvalidToken, verify
 from trio_sfu.api.websocket import ConnectionClosed
 from trio_sfu.signalling.join import Check, Connect, JoinRequest, Refused
@@ -158,6 +159,7 @@ def read_join(
         },
         kind=claims.kind,
         kind_details=claims.kind_details,
+        options=options_of(claims),
         auto_subscribe=asked.auto_subscribe and not asked.publish,
         auto_subscribe_data_track=asked.auto_subscribe_data_track,
         adaptive_stream=asked.adaptive_stream,

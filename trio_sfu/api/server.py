@@ -32,6 +32,8 @@ from trio_sfu.api.looplag import STALE_SECONDS, LoopLag
 from trio_sfu.api.media import run_media
 from trio_sfu.api.page import PATH, Page
 from trio_sfu.api.rtc import Gate
+from trio_sfu.api.services import services
+from trio_sfu.api.twirp import Twirp
 from trio_sfu.api.webhooks import LAST_SECONDS, Webhooks
 from trio_sfu.config import Config, LimitConfig, cannot_bind
 from trio_sfu.room.node import Node
@@ -129,9 +131,11 @@ def routes(config: Config, signalling: Signalling, lag: LoopLag) -> Routes:
         limit=lambda: _limit(config),
         load=lambda: Load(lag.lag, signalling.node.tracks, 0.0),
     )
+    gate = Gate(config.keys, admission, time.time, signalling.check)
     return {
         "/": Route(Health(signalling.node, lag).answer),
-        **Gate(config.keys, admission, time.time, signalling.check).routes(),
+        **gate.routes(),
+        **Twirp(services(signalling.node), gate.claims).routes(),
         **Page(config, time.time).routes(),
     }
 

@@ -70,6 +70,9 @@ class Claims:
     kind_details: tuple[str, ...] = ()
     grants: Grants | None = None
     """None where the token has no `video` claim: then it allows nothing here."""
+    sip_admin: bool = False
+    sip_call: bool = False
+    """The rights of the `sip` claim."""
     room_preset: str = ""
     room_config: Mapping[str, object] | None = None
     """The JSON form of LiveKit's RoomConfiguration."""
@@ -229,6 +232,9 @@ def _read_claims(payload: Mapping[str, object], issuer: str, expires: float) -> 
     video = payload.get("video")
     if video is not None and not isinstance(video, dict):
         raise _wrong("video", "an object")
+    sip = payload.get("sip")
+    if sip is not None and not isinstance(sip, dict):
+        raise _wrong("sip", "an object")
     room_config = payload.get("roomConfig")
     if room_config is not None and not isinstance(room_config, dict):
         raise _wrong("roomConfig", "an object")
@@ -243,6 +249,8 @@ def _read_claims(payload: Mapping[str, object], issuer: str, expires: float) -> 
         kind=_KINDS.get(_text(payload, "kind"), Kind.STANDARD),
         kind_details=_texts(payload, "kindDetails"),
         grants=None if video is None else _read_grants(video),
+        sip_admin=sip is not None and sip.get("admin") is True,
+        sip_call=sip is not None and sip.get("call") is True,
         room_preset=_text(payload, "roomPreset"),
         room_config=room_config,
         api_key=issuer,

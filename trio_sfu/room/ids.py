@@ -13,6 +13,7 @@ PARTICIPANT: Final = "PA_"
 TRACK: Final = "TR_"
 DATA_TRACK: Final = "DTR_"
 NODE: Final = "ND_"
+DISPATCH: Final = "AD_"
 EVENT: Final = "EV_"
 
 _ALPHABET: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz23456789"

@@ -24,6 +24,7 @@ from trio_sfu.room.connection import PeerConnection, Target
 from trio_sfu.room.contain import contain
 from trio_sfu.room.datatracks import Tracks
 from trio_sfu.room.observe import Observer, RoomFinished, RoomStarted, tell_all
+from trio_sfu.room.options import NOTHING, AgentOrder, RoomOptions
 from trio_sfu.room.participant import Identity, Listener, Participant
 from trio_sfu.room.revoked import Revoked
 from trio_sfu.room.room import Life, Room, RoomClosed, run_room
@@ -114,22 +115,34 @@ class Node:
         life: Life,
         *,
         may_create: bool = True,
+        options: RoomOptions = NOTHING,
     ) -> None:
         """Let somebody into the room of that name, which starts if there is none.
+
+        *options* are their token's, and hold for a room that is there already, too.
 
         If it raises, nobody is in. Raises `TooManyRooms`, `RoomFull`; `NoSuchRoom` where the room
         is not there and may not be made.
         """
         while True:
-            room = await self.open(room_name, may_create=may_create)
+            room = await self.open(room_name, may_create=may_create, options=options)
             try:
                 await room.join(make(room), life)
             except RoomClosed:
                 continue  # it ended meanwhile: the next one has the same name
             return
 
-    async def open(self, name: str, *, may_create: bool = True) -> Room:
-        """The room of that name, started if there is none; raises as `join` does."""
+    async def open(
+        self,
+        name: str,
+        *,
+        may_create: bool = True,
+        options: RoomOptions = NOTHING,
+    ) -> Room:
+        """The room of that name, started if there is none; raises as `join` does.
+
+        It is as *options* say, whether it was there or not.
+        """
         async with self._starting:
             room = self.rooms.get(name)
             if room is None or room.closed:
@@ -139,10 +152,16 @@ class Node:
                     raise NodeDraining(name)
                 if len(self.rooms) >= self._max_rooms:
                     raise TooManyRooms(name)
-                room = await self._nursery.start(contain, f"room {name}", self._run_room, name)
+                room = await self._nursery.start(
+                    contain, f"room {name}", self._run_room, name, options
+                )
+            else:
+                room.configure(options)
             return room
 
-    async def _run_room(self, name: str, task_status: trio.TaskStatus[Room]) -> None:
+    async def _run_room(
+        self, name: str, options: RoomOptions, task_status: trio.TaskStatus[Room]
+    ) -> None:
         room: Room | None = None
 
         def make(nursery: trio.Nursery) -> Room:
@@ -150,6 +169,10 @@ class Node:
             sid = ids.make_sid(ids.ROOM, self.config.entropy)
             room = Room(sid, name, self.config.room, self.config.entropy, nursery)
             room.created_at = self.wall_time()
+            room.configure(options)
+            for order in options.agents or (AgentOrder(),):
+                number = ids.make_sid(ids.DISPATCH, self.config.entropy)
+                room.dispatches.add(order, number, room.created_at)
             room.observe = self.observe
             self.rooms[name] = room
             self.observe(RoomStarted(room))

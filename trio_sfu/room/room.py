@@ -28,6 +28,7 @@ from trio_sfu.room import datatracks, reconcile
 from trio_sfu.room.contain import contain
 from trio_sfu.room.data import Message, catch_up
 from trio_sfu.room.datatracks import DataTrack
+from trio_sfu.room.dispatches import Dispatches
 from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Nonces, Recent
 from trio_sfu.room.observe import (
@@ -40,6 +41,7 @@ from trio_sfu.room.observe import (
     TrackUnpublished,
     ignore,
 )
+from trio_sfu.room.options import NOTHING, RoomOptions
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.speakers import INTERVAL, Speaker, Speakers
 from trio_sfu.room.subscription import Subscription
@@ -82,8 +84,11 @@ class Room:
         self.nonces = Nonces()
         self.data_tracks: dict[str, DataTrack] = {}
         """By SID."""
-        self.expires = math.inf
-        """When an empty room closes, on Trio's clock."""
+        self.options = NOTHING
+        """What was asked of it so far; see `configure`."""
+        self.dispatches = Dispatches()
+        self._empty_since = trio.current_time()
+        self._visited = False
         self.observe: Observer = ignore
         """Told of what others outside want to know."""
         self._nursery = nursery
@@ -209,10 +214,28 @@ class Room:
         An agent that waits for somebody to come neither hurries nor delays that.
         """
         if self.occupants:
-            self.expires = math.inf
-        elif self.expires == math.inf:
-            self.expires = trio.current_time() + self.config.departure_timeout
+            self._visited, self._empty_since = True, math.inf
+        elif self._empty_since == math.inf:
+            self._empty_since = trio.current_time()
         self._expiry.set()
+
+    @property
+    def expires(self) -> float:
+        """When an empty room closes, on Trio's clock."""
+        config = self.config
+        return self._empty_since + (
+            config.departure_timeout if self._visited else config.empty_timeout
+        )
+
+    def configure(self, options: RoomOptions) -> None:
+        """Be as *options* say, and as before where they say nothing."""
+        before = self.config, self.metadata
+        self.options = options.over(self.options)
+        self.config = options.apply(self.config)
+        self.metadata = options.metadata or self.metadata
+        self._expiry.set()
+        if (self.config, self.metadata) != before:
+            self.changed()
 
     def changed(self) -> None:
         """The room itself is another than it was: everybody is told so."""
@@ -229,7 +252,6 @@ class Room:
 
     async def expire(self) -> None:
         """Close the room when it has been empty for long enough."""
-        self.expires = trio.current_time() + self.config.empty_timeout
         while trio.current_time() < self.expires:
             self._expiry = trio.Event()
             with trio.move_on_at(self.expires):

@@ -22,6 +22,7 @@ import trio
 from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from trio_sfu.room.grants import Grants, Kind
+from trio_sfu.room.options import NOTHING, RoomOptions
 
 
 class Sdk(enum.Enum):
@@ -82,6 +83,9 @@ class JoinRequest:
     attributes: Mapping[str, str] = attrs.Factory(dict)
     kind: Kind = Kind.STANDARD
     kind_details: tuple[str, ...] = ()
+
+    options: RoomOptions = NOTHING
+    """What the token says of the room that it lets into."""
 
     auto_subscribe: bool = True
     auto_subscribe_data_track: bool = False

@@ -86,7 +86,9 @@ class Signalling:
             await self._run(session, line)
 
         try:
-            await self._node.join(join.room, make, life, may_create=self._may_create(join))
+            await self._node.join(
+                join.room, make, life, may_create=self._may_create(join), options=join.options
+            )
         except NoSuchRoom:
             raise Refused(404, NO_SUCH_ROOM) from None
         except RoomFull:

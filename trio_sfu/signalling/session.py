@@ -23,6 +23,7 @@ from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
 from trio_sfu.room.wanted import Failure
 from trio_sfu.signalling import packets, resume, translate
+from trio_sfu.signalling.infos import info_of
 from trio_sfu.signalling.join import JoinRequest
 from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
 from trio_sfu.signalling.publishing import Publishing
@@ -309,8 +310,7 @@ class Session:
         self.ring()
 
     def room_info(self) -> models.Room:
-        codecs = [models.Codec(mime=mime) for mime in PUBLISH_CODECS]
-        return translate.room_info(self.room, codecs)
+        return translate.room_info(self.room)
 
     def _join_response(self) -> rtc.JoinResponse:
         others = [
@@ -323,8 +323,8 @@ class Session:
         info = translate.server_info(self.node.sid)
         return rtc.JoinResponse(
             room=self.room_info(),
-            participant=translate.participant_info(self.participant),
-            other_participants=map(translate.participant_info, others),
+            participant=info_of(self.participant).message,
+            other_participants=[info_of(each).message for each in others],
             subscriber_primary=self.participant.subscriber_primary,
             ping_interval=translate.PING_INTERVAL,
             ping_timeout=translate.PING_TIMEOUT,

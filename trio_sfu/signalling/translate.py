@@ -6,11 +6,12 @@ cut at a limit, for nobody has a hundred simulcast layers.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import attrs
-from livekit.protocol import models, rtc
+from livekit.protocol import agent_dispatch, models, rtc
+from livekit.protocol import room as models_room
 
 from trio_sfu.room.datatracks import DataSubscription, DataTrackInfo, Encoding
 from trio_sfu.room.grants import Grants, Source
@@ -23,6 +24,7 @@ from trio_sfu.room.info import (
     TrackKind,
     TrackSettings,
 )
+from trio_sfu.room.options import AgentOrder, RoomOptions
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.permission import Permitted
 from trio_sfu.room.room import Room
@@ -216,8 +218,8 @@ def video_layer(layer: Layer) -> models.VideoLayer:
     )
 
 
-def room_info(room: Room, codecs: Sequence[models.Codec] = ()) -> models.Room:
-    """What a room says of itself; *codecs* are those that may be published in it."""
+def room_info(room: Room) -> models.Room:
+    """What a room says of itself."""
     return models.Room(
         sid=room.sid,
         name=room.name,
@@ -230,7 +232,7 @@ def room_info(room: Room, codecs: Sequence[models.Codec] = ()) -> models.Room:
         num_participants=room.occupants,
         num_publishers=room.publishers,
         active_recording=room.recorded,
-        enabled_codecs=codecs,
+        enabled_codecs=[models.Codec(mime=mime) for mime in room.config.enabled_codecs],
     )
 
 
@@ -290,7 +292,37 @@ def candidate_init(line: str, ufrag: str) -> str:
     return json.dumps(init)
 
 
-# --- what clients say
+# --- what clients, and applications, say
+
+
+def agent_order(
+    message: agent_dispatch.RoomAgentDispatch | agent_dispatch.CreateAgentDispatchRequest,
+) -> AgentOrder:
+    """Which agent is asked for."""
+    return AgentOrder(
+        agent_name=message.agent_name,
+        metadata=message.metadata,
+        attributes=dict(message.attributes),
+        restart_policy=message.restart_policy,
+        deployment=message.deployment,
+    )
+
+
+def room_options(
+    message: models_room.CreateRoomRequest | models_room.RoomConfiguration,
+) -> RoomOptions:
+    """What a room shall be like: the API and a token say it by the same names."""
+    return RoomOptions(
+        empty_timeout=message.empty_timeout,
+        departure_timeout=message.departure_timeout,
+        max_participants=message.max_participants,
+        metadata=message.metadata,
+        sync_streams=message.sync_streams,
+        min_playout_delay=message.min_playout_delay,
+        max_playout_delay=message.max_playout_delay,
+        tags=dict(message.tags),
+        agents=tuple(map(agent_order, message.agents)),
+    )
 
 
 def source(number: int) -> Source:

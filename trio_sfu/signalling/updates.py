@@ -7,14 +7,14 @@ gathered for three seconds, and what happened twice meanwhile is told once.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from livekit.protocol import models, rtc
+from livekit.protocol import rtc
 
 from trio_sfu.room.info import ParticipantState
 from trio_sfu.room.participant import Participant
-from trio_sfu.signalling.translate import participant_info
+from trio_sfu.signalling.infos import Info, info_of, update
 
 BATCH: Final = 3.0
 """Seconds; LiveKit's subscriberUpdateInterval."""
@@ -33,7 +33,7 @@ class Updates:
     def __init__(self) -> None:
         self._changed: dict[str, Participant] = {}
         self._told: dict[str, int] = {}
-        self._gone: list[tuple[float, models.ParticipantInfo]] = []
+        self._gone: list[tuple[float, Info]] = []
         """Who left, and when that was noted: a client that comes back may not have heard it."""
         self._urgent = False
         self._batch = math.inf
@@ -48,7 +48,7 @@ class Updates:
         self._changed[participant.sid] = participant
         if participant.state is ParticipantState.DISCONNECTED and participant.sid in self._told:
             self._gone = [each for each in self._gone if now - each[0] < REMEMBERED][-MAX_GONE:]
-            self._gone.append((now, participant_info(participant)))
+            self._gone.append((now, info_of(participant)))
         self._urgent |= urgent
         if self._batch == math.inf:
             self._batch = now + BATCH
@@ -67,9 +67,9 @@ class Updates:
         infos = [
             info
             for left, info in self._gone
-            if now - left < REMEMBERED and info.identity not in identities
+            if now - left < REMEMBERED and info.message.identity not in identities
         ]
-        infos += map(participant_info, here)
+        infos += map(info_of, here)
         self._told = {each.sid: each.version for each in here}
         self._changed.clear()
         self._urgent, self._batch = False, math.inf
@@ -77,13 +77,13 @@ class Updates:
 
     def take(self) -> list[rtc.SignalResponse]:
         """All that there is to tell."""
-        infos: list[models.ParticipantInfo] = []
+        infos: list[Info] = []
         for sid, each in self._changed.items():
             gone = each.state is ParticipantState.DISCONNECTED
             told = self._told.pop(sid, None)
             # Who came and went meanwhile was never there, as far as the client is concerned.
             if (told is None and not gone) or (told is not None and told < each.version):
-                infos.append(participant_info(each))
+                infos.append(info_of(each))
             if not gone:
                 self._told[sid] = each.version
         self._changed.clear()
@@ -91,14 +91,15 @@ class Updates:
         return list(_messages(infos))
 
 
-def _messages(infos: list[models.ParticipantInfo]) -> list[rtc.SignalResponse]:
-    messages: list[rtc.SignalResponse] = []
-    size = MAX_MESSAGE
+def _messages(infos: list[Info]) -> Iterator[rtc.SignalResponse]:
+    """As few as there may be."""
+    batch: list[Info] = []
+    size = 0
     for info in infos:
-        length = info.ByteSize()
-        if size + length > MAX_MESSAGE:
-            messages.append(rtc.SignalResponse(update=rtc.ParticipantUpdate()))
-            size = 0
-        messages[-1].update.participants.append(info)
-        size += length
-    return messages
+        if batch and size + len(info.element) > MAX_MESSAGE:
+            yield update(batch)
+            batch, size = [], 0
+        batch.append(info)
+        size += len(info.element)
+    if batch:
+        yield update(batch)

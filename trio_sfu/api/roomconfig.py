@@ -1,0 +1,26 @@
+"""What a token says of the room that it lets into: its claims `roomConfig` and `roomPreset`."""
+
+from google.protobuf import json_format
+from livekit.protocol.room import RoomConfiguration
+
+from trio_sfu.api.tokens import Claims
+from trio_sfu.room.options import NOTHING, RoomOptions
+from trio_sfu.signalling import translate
+from trio_sfu.signalling.join import Refused
+
+
+def options_of(claims: Claims) -> RoomOptions:
+    """The options for the room. Raises `Refused` for those that cannot be had."""
+    if claims.room_preset:
+        raise Refused(500, f"there is no room preset {claims.room_preset[:64]!r}")
+    if not claims.room_config:
+        return NOTHING
+    try:
+        message = json_format.ParseDict(
+            dict(claims.room_config), RoomConfiguration(), ignore_unknown_fields=True
+        )
+        message.SerializeToString()  # fails where a text has half a character in it
+    except (json_format.ParseError, ValueError, TypeError, RecursionError):
+        words = "invalid authorization token: roomConfig is no RoomConfiguration"
+        raise Refused(401, words) from None
+    return translate.room_options(message)
