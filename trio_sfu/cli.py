@@ -109,7 +109,7 @@ def run(**given: object) -> None:
     source = Source(given)
     configuration, warnings = _read(source)
     configure_logging(configuration.log_level, configuration.log_json)
-    _run_server(configuration, warnings)
+    _run_server(configuration, warnings, source.read)
 
 
 @main.command(short_help="Say which ports must be open to clients.", cls=options.Grouped)
@@ -231,7 +231,11 @@ def _read(source: Source) -> tuple[Config, list[str]]:
         _fail(str(error))
 
 
-def _run_server(configuration: Config, warnings: list[str]) -> None:
+def _run_server(
+    configuration: Config,
+    warnings: list[str],
+    read: Callable[[], tuple[Config, list[str]]],
+) -> None:
     import structlog
     import trio
 
@@ -242,7 +246,7 @@ def _run_server(configuration: Config, warnings: list[str]) -> None:
         log.warning(warning)
     failures: list[str] = []
     try:
-        trio.run(run, configuration)
+        trio.run(run, configuration, read)
     except* ConfigError as group:
         failures = [str(error) for error in _leaves(group)]
     if failures:

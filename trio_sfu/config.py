@@ -385,7 +385,6 @@ class Config:
         kinds.one_of("debug", "info", "warn", "error"),
         "What is logged: this and what is graver.",
         key="logging.level",
-        live=True,
     )
     log_json: bool = setting(
         False, kinds.TRUTH, "Log lines for machines, one JSON object each.", key="logging.json"

@@ -18,6 +18,7 @@ What a stranger can try, and what it gets them:
     sends what is no HTTP                 400, and closed
 """
 
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from email.utils import formatdate
@@ -32,7 +33,8 @@ import structlog
 import trio
 
 from trio_sfu import __version__
-from trio_sfu.api.websocket import WebSocket, open_websocket, refuse_handshake
+from trio_sfu.api.tls import SecureStream
+from trio_sfu.api.websocket import MESSAGE_LIMIT, WebSocket, open_websocket, refuse_handshake
 
 HEAD_LIMIT: Final = 64 * 1024
 """Bytes of a request's head. LiveKit's clients put a token and, on `/rtc/v1`, a whole
@@ -139,12 +141,31 @@ class Counters:
     failed: int = 0
 
 
+@attrs.frozen
+class Sizes:
+    """Bytes that somebody may send us at once; 0 for as many as there is room for."""
+
+    body: int = BODY_LIMIT
+    message: int = MESSAGE_LIMIT
+    """Of a WebSocket."""
+
+
 class FrontDoor:
     """Serves *routes* to every connection it is given, up to a limit of them."""
 
-    def __init__(self, routes: Routes, connection_limit: int = CONNECTION_LIMIT) -> None:
+    def __init__(
+        self,
+        routes: Routes,
+        connection_limit: int = CONNECTION_LIMIT,
+        *,
+        secure: ssl.SSLContext | None = None,
+        sizes: Callable[[], "Sizes"] = lambda: Sizes(),
+    ) -> None:
+        """With *secure* it speaks TLS only. *sizes* are asked for each connection."""
         self.counters = Counters()
         self._routes = routes
+        self._secure = secure
+        self._sizes = sizes
         self._connection_limit = connection_limit
         self._quiet = trio.lowlevel.ParkingLot()
 
@@ -172,7 +193,8 @@ class FrontDoor:
         """Until cancelled. Connections end with it."""
 
         async def greet(stream: trio.SocketStream) -> None:
-            await self.greet(stream)
+            secure = self._secure
+            await self.greet(stream if secure is None else SecureStream(stream, secure))
 
         async with trio.open_nursery() as nursery:
             await trio.serve_listeners(
@@ -188,7 +210,9 @@ class FrontDoor:
                 return
             self.counters.connections += 1
             try:
-                await _Connection(stream, self._routes, self.counters, self._answering).run()
+                await _Connection(
+                    stream, self._routes, self.counters, self._answering, self._sizes()
+                ).run()
             finally:
                 self.counters.connections -= 1
         except Exception:
@@ -227,8 +251,10 @@ class _Connection:
         routes: Routes,
         counters: Counters,
         answering: Callable[[], AbstractContextManager[None]],
+        sizes: "Sizes",
     ) -> None:
         self._stream = stream
+        self._sizes = sizes
         self._answering = answering
         self._routes = routes
         self._counters = counters
@@ -283,7 +309,8 @@ class _Connection:
     async def _receive_body(self, head: h11.Request, chunks: list[bytes] | None) -> None:
         """To the body's end. Counts what is put into *chunks*; None throws it away."""
         announced = int(dict(head.headers).get(b"content-length", b"0"))
-        if announced > BODY_LIMIT:
+        limit = self._sizes.body or BODIES_LIMIT
+        if announced > limit:
             raise _TooMuch(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         if self._h11.they_are_waiting_for_100_continue:
             await self._send(h11.InformationalResponse(status_code=100, headers=[]))
@@ -295,7 +322,7 @@ class _Connection:
                     continue
                 assert isinstance(event, h11.Data), event
                 size += len(event.data)
-                if size > BODY_LIMIT:
+                if size > limit:
                     raise _TooMuch(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
                 if chunks is not None:
                     if self._counters.bodies + len(event.data) > BODIES_LIMIT:
@@ -377,7 +404,13 @@ class _Connection:
                 accepted = True
                 leftover, _ = self._h11.trailing_data
                 key = request.headers["sec-websocket-key"].encode()
-                return await open_websocket(nursery, self._stream, key, leftover)
+                return await open_websocket(
+                    nursery,
+                    self._stream,
+                    key,
+                    leftover,
+                    self._sizes.message or BODIES_LIMIT,
+                )
 
             try:
                 response = await route.converse(request, accept)
@@ -500,6 +533,8 @@ def _client_address(headers: Mapping[str, str]) -> str:
 
 
 def _peer_address(stream: trio.abc.Stream) -> str:
+    if isinstance(stream, SecureStream):
+        stream = stream.transport
     if not isinstance(stream, trio.SocketStream):
         return ""
     try:

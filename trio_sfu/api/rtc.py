@@ -21,6 +21,7 @@ from trio_sfu.api.http import Accept, Request, Response, Route, Routes, SocketRo
 from trio_sfu.api.roomconfig import options_of
 from trio_sfu.api.tokens import Claims, InvalidToken, verify
 from trio_sfu.api.websocket import ConnectionClosed
+from trio_sfu.config import LimitConfig
 from trio_sfu.signalling.join import Check, Connect, JoinRequest, Refused
 
 FIRST_RESPONSE_SECONDS: Final = 5.0
@@ -46,6 +47,7 @@ class Gate:
     """Since 1970."""
     check: Check = lambda join: None
     """What the room's side has against somebody, before they try."""
+    limits: Callable[[], LimitConfig] = LimitConfig
 
     def routes(self) -> Routes:
         """For the front door's table."""
@@ -59,7 +61,7 @@ class Gate:
     async def validate(self, request: Request, *, v1: bool) -> Response:
         """What `/rtc` (or `/rtc/v1`) would say, as far as that can be known without going in."""
         try:
-            self.check(read_join(request, self.claims(request), v1=v1, strict=True))
+            self.check(read_join(request, self.claims(request), self.limits(), v1=v1, strict=True))
         except Refused as refused:
             return text(refused.status, refused.text)
         return text(200, "success")
@@ -70,7 +72,7 @@ class Gate:
         responses_in, responses_out = trio.open_memory_channel[SignalResponse](RESPONSES_LIMIT)
         with requests_in, responses_out:
             try:
-                join = read_join(request, self.claims(request), v1=v1)
+                join = read_join(request, self.claims(request), self.limits(), v1=v1)
                 first = await self._start(join, requests_out, responses_in, responses_out)
             except Refused as refused:
                 log.info("join refused", status=refused.status, reason=refused.text)
@@ -116,7 +118,12 @@ class Gate:
 
 
 def read_join(
-    request: Request, claims: Claims | None, *, v1: bool = False, strict: bool = False
+    request: Request,
+    claims: Claims | None,
+    limits: LimitConfig = LimitConfig(),  # noqa: B008 - a frozen value
+    *,
+    v1: bool = False,
+    strict: bool = False,
 ) -> JoinRequest:
     """What the URL asks for and what a token allows, together. Raises `Refused`.
 
@@ -130,12 +137,12 @@ def read_join(
     identity, room = claims.identity, grants.room or asked.room
     if not identity:
         raise Refused(400, "identity cannot be empty")
-    if len(identity.encode()) > IDENTITY_LIMIT:
-        raise Refused(400, too_long("participant identity", IDENTITY_LIMIT))
+    if 0 < (limit := limits.max_participant_identity_length) < len(identity.encode()):
+        raise Refused(400, too_long("participant identity", limit))
     if not room:
         raise Refused(400, "no room name")
-    if len(room.encode()) > ROOM_NAME_LIMIT:
-        raise Refused(400, too_long("room name", ROOM_NAME_LIMIT))
+    if 0 < (limit := limits.max_room_name_length) < len(room.encode()):
+        raise Refused(400, too_long("room name", limit))
     if asked.publish:
         # A second connection of the same client, which only publishes.
         if not grants.can_publish:

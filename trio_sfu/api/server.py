@@ -6,6 +6,7 @@
       loop lag        how late we are; above a limit nobody new is let in
       drain           once asked to, waits until nobody is left
       front door      a task for each connection; calls `connect`
+      SIGHUP          (with `run` only) has the configuration read again
       signals         (with `run` only) SIGINT or SIGTERM drains, a second one stops
 
 Sockets are bound before anything is started, so that a port that is taken is an error
@@ -27,15 +28,17 @@ import trio
 from trio_sfu import __version__
 from trio_sfu.api.admission import Admission, Load
 from trio_sfu.api.drain import Drain
-from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, text
+from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, Sizes, text
+from trio_sfu.api.live import Live, Read
 from trio_sfu.api.looplag import STALE_SECONDS, LoopLag
 from trio_sfu.api.media import run_media
 from trio_sfu.api.page import PATH, Page
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.services import services
+from trio_sfu.api.tls import Certificates
 from trio_sfu.api.twirp import Twirp
 from trio_sfu.api.webhooks import LAST_SECONDS, Webhooks
-from trio_sfu.config import Config, LimitConfig, cannot_bind
+from trio_sfu.config import Config, LimitConfig, TlsConfig, cannot_bind
 from trio_sfu.room.node import Node
 from trio_sfu.room.observe import Observer
 from trio_sfu.signalling.serve import Signalling
@@ -89,13 +92,21 @@ class Media(Protocol):
 async def serve(
     config: Config,
     *,
+    live: Live | None = None,
     media: Media = run_media,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until cancelled, or until `Running.stop`.
 
-    Raises `ConfigError`, perhaps in a group, if it cannot begin.
+    What *live* (by itself: *config*) says later than now holds then. Raises `ConfigError`,
+    perhaps in a group, if it cannot begin.
     """
+    live = live or Live(config)
+    config = attrs.evolve(config, keys=live.keys)
+    certificates: Certificates | None = None
+    if config.tls.cert_file:
+        certificates = Certificates(config.tls)
+        live.follow(lambda now: certificates.read(now.tls))
     webhooks = Webhooks(config, os.urandom, time.time)
     lag = LoopLag()
     listeners = await open_listeners(config)
@@ -107,10 +118,18 @@ async def serve(
                 rooms.start_soon(lag.run)
                 drain = Drain(signalling.node, rooms.cancel_scope.cancel)
                 rooms.start_soon(drain.run)
-                door = FrontDoor(routes(config, signalling, lag))
+                node = signalling.node
+                live.follow(lambda now: node.reconfigure(now.room, now.limit))
+                door = FrontDoor(
+                    routes(config, live, signalling, lag),
+                    secure=None if certificates is None else certificates.context,
+                    sizes=lambda: sizes(live.config.limit),
+                )
                 await front.start(door.serve, listeners)
                 running = Running(
-                    tuple(map(_url, listeners)), drain.begin, rooms.cancel_scope.cancel
+                    tuple(_url(each, config.tls) for each in listeners),
+                    drain.begin,
+                    rooms.cancel_scope.cancel,
                 )
                 log.info("serving", version=__version__, urls=running.urls)
                 task_status.started(running)
@@ -124,14 +143,19 @@ async def serve(
         _close(listeners)
 
 
-def routes(config: Config, signalling: Signalling, lag: LoopLag) -> Routes:
+def sizes(limit: LimitConfig) -> Sizes:
+    """What the front door takes at once."""
+    return Sizes(limit.max_api_request_body_size, limit.signal_message_size_limit)
+
+
+def routes(config: Config, live: Live, signalling: Signalling, lag: LoopLag) -> Routes:
     """Everything that is served over HTTP."""
     admission = Admission(
         signalling.connect,
-        limit=lambda: _limit(config),
+        limit=lambda: _limit(live.config),
         load=lambda: Load(lag.lag, signalling.node.tracks, 0.0),
     )
-    gate = Gate(config.keys, admission, time.time, signalling.check)
+    gate = Gate(config.keys, admission, time.time, signalling.check, lambda: live.config.limit)
     return {
         "/": Route(Health(signalling.node, lag).answer),
         **gate.routes(),
@@ -160,16 +184,22 @@ class Health:
         return text(200, "OK")
 
 
-async def run(config: Config, *, media: Media = run_media) -> None:
-    """`serve` as a program: ends at the first signal, says where it can be visited."""
+async def run(config: Config, read: Read | None = None, *, media: Media = run_media) -> None:
+    """`serve` as a program: ends at a signal, says where it can be visited.
+
+    *read* is what SIGHUP has read again.
+    """
+    live = Live(config)
     async with trio.open_nursery() as nursery:
 
         async def serve_to_the_end(*, task_status: trio.TaskStatus[Running]) -> None:
-            await serve(config, media=media, task_status=task_status)
+            await serve(config, live=live, media=media, task_status=task_status)
             nursery.cancel_scope.cancel()
 
         running: Running = await nursery.start(serve_to_the_end)
         nursery.start_soon(_stop_at_signal, running, nursery.cancel_scope)
+        if read is not None:
+            nursery.start_soon(live.follow_signals, read)
         if config.development:
             log.info(f"open {running.urls[0]}{PATH} in two browser tabs: that is a call")
         # What lives now lives to the end: no collection needs to look at it again.
@@ -218,8 +248,9 @@ def _close(listeners: list[trio.SocketListener]) -> None:
         listener.socket.close()
 
 
-def _url(listener: trio.SocketListener) -> str:
+def _url(listener: trio.SocketListener, tls: TlsConfig) -> str:
     """Where somebody on this machine reaches it."""
     host, port = listener.socket.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls.cert_file else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

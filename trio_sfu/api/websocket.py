@@ -89,7 +89,11 @@ class WebSocket:
 
 
 async def open_websocket(
-    nursery: trio.Nursery, stream: trio.abc.HalfCloseableStream, key: bytes, leftover: bytes
+    nursery: trio.Nursery,
+    stream: trio.abc.HalfCloseableStream,
+    key: bytes,
+    leftover: bytes,
+    message_limit: int = MESSAGE_LIMIT,
 ) -> WebSocket:
     """Answer 101 to a handshake with *key*; *leftover* came after its head.
 
@@ -104,7 +108,7 @@ async def open_websocket(
             proposal = await wrap_server_stream(
                 nursery,
                 PrefixedStream(head + leftover, stream),
-                max_message_size=MESSAGE_LIMIT,
+                max_message_size=message_limit,
                 receive_buffer_size=CHUNK,
             )
             return WebSocket(await proposal.accept(), stream)

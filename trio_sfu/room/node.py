@@ -95,6 +95,10 @@ class Node:
         self._max_rooms = max_rooms
         self._starting = trio.Lock()
 
+    def reconfigure(self, room: RoomConfig, limits: LimitConfig) -> None:
+        """What holds from now on: for rooms that begin, and for whoever joins or asks."""
+        self.config = attrs.evolve(self.config, room=room, limits=limits)
+
     def wall_time(self) -> float:
         """Seconds since 1970, by the clock that everything else here goes by."""
         return self.config.wall + trio.current_time()
