@@ -1,16 +1,16 @@
-/* One call: the signalling, two peer connections, and who is in the room.
+/* One call: the signalling, one peer connection, and who is in the room.
  *
  *              signalling (WebSocket)
  *     page  <==========================>  server
- *           -- publisher connection ---->           our tracks; we offer, the server answers
- *           <- subscriber connection ----           everybody else's; the server offers, we answer
+ *           <====== connection ========>           our tracks, everybody else's, and data
  *
- * With two connections nobody ever waits for the other side's offer to be settled first: each
- * connection has one side that offers. Both carry data channels as well: what we say goes out on
- * the publisher's, what others say comes in on the subscriber's.
+ * We make every offer, so there is never one from each side at once. What others send comes in
+ * sections that we offer for it (recvonly): a few with the first offer, and more when the server
+ * says how many (mediaSectionsRequirement). It says so, too, when its next answer is to say
+ * something else than the last: whatever it wants, we offer again.
  *
  * The server is told of a track before its media is negotiated (addTrack, answered by
- * trackPublished), and tells us of a participant (update) before the offer with their tracks. A
+ * trackPublished), and tells us of a participant (update) before the answer with their tracks. A
  * track that comes in is known by its stream's id, "PA_participant|TR_track".
  */
 
@@ -18,6 +18,7 @@ import { Signalling } from "./signalling.js";
 import { CallError } from "./errors.js";
 import { DataPacket, decode, encode } from "./messages.js";
 
+const FIRST_SECTIONS = 3;            // of sound, and of pictures, to hear others in from the start
 const PUBLISH_TIMEOUT = 10_000;      // milliseconds
 const CHAT_TOPIC = "lk.chat";        // where LiveKit's own clients chat, by text streams
 export const LONGEST_TEXT = 4000;    // characters: at 3 bytes each they still fit one 15 kB chunk
@@ -45,8 +46,7 @@ function layers(width, height) {
 
 export class Call {
     #signalling;
-    #publisher;
-    #subscriber;
+    #connection;
     #reliable;                       // the data channel that we speak on
     #sequence = 0;                   // of our reliable data packets
     #offerId = 0;
@@ -94,7 +94,7 @@ export class Call {
             cid: media.id, source, name: source.toLowerCase(), type: media.kind.toUpperCase(),
             ...video && { width, height, layers: sent.map(({ announced }) => announced) },
         });
-        const { sender } = this.#publisher.addTransceiver(media, {
+        const { sender } = this.#connection.addTransceiver(media, {
             direction: "sendonly",
             streams: [new MediaStream([media])],
             sendEncodings: sent.map(({ encoding }) => encoding),
@@ -152,19 +152,15 @@ export class Call {
     #reactions = {
         answer: async (answer) => {
             if (answer.id && answer.id !== this.#offerId) return;    // to an offer of the past
-            await this.#publisher.setRemoteDescription(answer);
+            await this.#connection.setRemoteDescription({ type: answer.type, sdp: answer.sdp });
             this.#answered();
         },
-        offer: async ({ id, type, sdp }) => {
-            await this.#subscriber.setRemoteDescription({ type, sdp });
-            await this.#subscriber.setLocalDescription();
-            const answer = this.#subscriber.localDescription;
-            this.#signalling.send("answer", { type: answer.type, sdp: answer.sdp, id });
+        mediaSectionsRequirement: ({ numAudios = 0, numVideos = 0 }) => {
+            this.#listenFor(numAudios, numVideos);
+            // Not waited for: the answer is a message, too.
+            this.#negotiate().catch(console.error);
         },
-        trickle: async ({ target = "PUBLISHER", candidateInit }) => {
-            const connection = target === "PUBLISHER" ? this.#publisher : this.#subscriber;
-            await connection.addIceCandidate(JSON.parse(candidateInit));
-        },
+        trickle: ({ candidateInit }) => this.#connection.addIceCandidate(JSON.parse(candidateInit)),
         trackPublished: ({ cid, track }) => this.#wishes.get(cid)?.resolve(track),
         requestResponse: ({ reason, message, addTrack }) => {
             if (addTrack && reason !== "QUEUED") this.#wishes.get(addTrack.cid)?.reject(message);
@@ -207,21 +203,19 @@ export class Call {
     #arrived = new Map();            // a track's sid -> its MediaStreamTrack
 
     #connect(iceServers) {
-        this.#publisher = new RTCPeerConnection({ iceServers });
-        this.#subscriber = new RTCPeerConnection({ iceServers });
-        for (const [connection, target] of [[this.#publisher, "PUBLISHER"], [this.#subscriber, "SUBSCRIBER"]]) {
-            connection.onicecandidate = ({ candidate }) => {
-                if (!candidate) return;
-                this.#signalling.send("trickle", { candidateInit: JSON.stringify(candidate), target });
-            };
-            connection.onconnectionstatechange = () => {
-                if (connection.connectionState === "connected") this.#everConnected = true;
-                if (connection.connectionState !== "failed") return;
-                this.#end(new CallError(this.#everConnected ? "connection-lost" : "media-blocked"));
-            };
-            connection.ondatachannel = ({ channel }) => this.#listen(channel);
-        }
-        this.#subscriber.ontrack = ({ track, streams: [stream] }) => {
+        const connection = this.#connection = new RTCPeerConnection({ iceServers });
+        connection.onicecandidate = ({ candidate }) => {
+            if (!candidate) return;
+            const candidateInit = JSON.stringify(candidate);
+            this.#signalling.send("trickle", { candidateInit, target: "PUBLISHER" });
+        };
+        connection.onconnectionstatechange = () => {
+            if (connection.connectionState === "connected") this.#everConnected = true;
+            if (connection.connectionState !== "failed") return;
+            this.#end(new CallError(this.#everConnected ? "connection-lost" : "media-blocked"));
+        };
+        connection.ontrack = ({ track, streams: [stream] }) => {
+            if (!stream) return;                 // a section that nothing comes in yet
             const [, sid] = stream.id.split("|");
             this.#arrived.set(sid, track);
             for (const participant of this.participants.values()) {
@@ -232,19 +226,29 @@ export class Call {
             this.onChange();
         };
         // LiveKit's names: every client has these two, and says on each what suits it.
-        this.#reliable = this.#publisher.createDataChannel("_reliable", { ordered: true });
-        const lossy = this.#publisher.createDataChannel("_lossy", { ordered: false, maxRetransmits: 0 });
+        this.#reliable = connection.createDataChannel("_reliable", { ordered: true });
+        const lossy = connection.createDataChannel("_lossy", { ordered: false, maxRetransmits: 0 });
         this.#listen(this.#reliable);
         this.#listen(lossy);
         this.#reliable.onopen = () => this.onChange();
+        this.#listenFor(FIRST_SECTIONS, FIRST_SECTIONS);
+    }
+
+    /* Offers so many more sections for others' tracks to come in. */
+    #listenFor(audios, videos) {
+        for (const [kind, count] of [["audio", audios], ["video", videos]]) {
+            for (let more = count; more > 0; more -= 1) {
+                this.#connection.addTransceiver(kind, { direction: "recvonly" });
+            }
+        }
     }
 
     /* One offer at a time: the next waits until the last has its answer. */
     #negotiate() {
         this.#negotiated = this.#negotiated.then(async () => {
             const answered = new Promise((resolve) => { this.#answered = resolve; });
-            await this.#publisher.setLocalDescription();
-            const { type, sdp } = this.#publisher.localDescription;
+            await this.#connection.setLocalDescription();
+            const { type, sdp } = this.#connection.localDescription;
             this.#offerId += 1;
             this.#signalling.send("offer", { type, sdp, id: this.#offerId });
             await answered;
@@ -294,8 +298,7 @@ export class Call {
         if (this.#ended) return;
         this.#ended = true;
         this.#signalling?.close();
-        this.#publisher?.close();
-        this.#subscriber?.close();
+        this.#connection?.close();
         if (error) this.onEnd(error);
     }
 }

@@ -1,7 +1,8 @@
 /* The messages of LiveKit's protocol that this page uses, and the little of Protocol Buffers
  * that it takes to read and write them.
  *
- * Why any protobuf at all, when the signalling is JSON? Twice the wire is binary:
+ * Why any protobuf at all, when the signalling is JSON? Thrice the wire is binary:
+ *   - what we ask for when we join is in the socket's address, as base64;
  *   - data packets (our chat) travel over a WebRTC data channel, always in binary;
  *   - the server speaks JSON from our first text frame on, but its first words, the Join,
  *     may be on their way before it has heard from us.
@@ -51,13 +52,21 @@ export const SignalResponse = {
         10: ["pingTimeout", NUMBER], 11: ["pingInterval", NUMBER],
     }],
     2: ["answer", SessionDescription],
-    3: ["offer", SessionDescription],
     4: ["trickle", { 1: ["candidateInit", TEXT], 2: ["target", Target], 3: ["final", BOOL] }],
     5: ["update", { 1: ["participants", ParticipantInfo, REPEATED] }],
     6: ["trackPublished", { 1: ["cid", TEXT], 2: ["track", TrackInfo] }],
     8: ["leave", { 2: ["reason", Reason], 3: ["action", Action] }],
     9: ["mute", { 1: ["sid", TEXT], 2: ["muted", BOOL] }],
     10: ["speakersChanged", { 1: ["speakers", SpeakerInfo, REPEATED] }],
+    25: ["mediaSectionsRequirement", { 1: ["numAudios", NUMBER], 2: ["numVideos", NUMBER] }],
+};
+
+/** What we are and want, in the address of the signalling socket. */
+export const WrappedJoinRequest = {
+    2: ["joinRequest", {
+        1: ["clientInfo", { 1: ["sdk", ["UNKNOWN", "JS"]], 2: ["version", TEXT], 3: ["protocol", NUMBER] }],
+        2: ["connectionSettings", { 1: ["autoSubscribe", BOOL] }],
+    }],
 };
 
 /** What travels on the data channels. A text is a stream: a header, chunks, a trailer. */

@@ -1,4 +1,4 @@
-/* The signalling socket: one WebSocket to `/rtc`, each message one text frame of JSON.
+/* The signalling socket: one WebSocket to `/rtc/v1`, each message one text frame of JSON.
  *
  * The JSON is Protocol Buffers' own mapping of LiveKit's SignalRequest and SignalResponse: an
  * object with exactly one member, whose name is the kind ({"offer": {"type": "offer", ...}}).
@@ -6,7 +6,7 @@
  * value (0, "", false, the first name of an enum) may be missing.
  */
 
-import { decode, SignalResponse } from "./messages.js";
+import { decode, encode, SignalResponse, WrappedJoinRequest } from "./messages.js";
 import { CallError } from "./errors.js";
 
 const PROTOCOL = 16;                 // LiveKit's number for the conversation that we speak
@@ -25,11 +25,13 @@ export class Signalling {
 
     /** Connects and waits for the server's first word; gives [signalling, the Join]. */
     static async open(server, token) {
-        const url = new URL("rtc", server.endsWith("/") ? server : server + "/");
+        const url = new URL("rtc/v1", server.endsWith("/") ? server : server + "/");
         url.protocol = url.protocol.replace("http", "ws");
-        url.search = new URLSearchParams({
-            access_token: token, auto_subscribe: "1", protocol: PROTOCOL, version: "1.0.0",
-        });
+        const joinRequest = encode(WrappedJoinRequest, { joinRequest: {
+            clientInfo: { sdk: "JS", version: "1.0.0", protocol: PROTOCOL },
+            connectionSettings: { autoSubscribe: true },
+        } });
+        url.search = new URLSearchParams({ access_token: token, join_request: base64url(joinRequest) });
         const signalling = new Signalling();
         const join = await signalling.#open(url).catch(async () => {
             throw await whyRefused(url);
@@ -89,8 +91,12 @@ export class Signalling {
     }
 }
 
+function base64url(bytes) {
+    return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+}
+
 /* A browser tells a page nothing about a WebSocket that was refused. But the server answers the
- * same question at `/rtc/validate` without a socket, and there we may read the status. */
+ * same question at `/rtc/v1/validate` without a socket, and there we may read the status. */
 async function whyRefused(url) {
     const validate = new URL(url);
     validate.protocol = url.protocol.replace("ws", "http");
