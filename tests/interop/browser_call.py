@@ -1,6 +1,6 @@
 """`livekit-client` holds a call between two tabs of Chromium, or between Chromium and Firefox.
 
-python tests/interop/browser_call.py [--url ws://...] [--firefox | --from-firefox]
+python tests/interop/browser_call.py [--url ws://...] [--path v0] [--firefox | --from-firefox]
     [--codec h264] [--simulcast] [--e2ee]
 """
 

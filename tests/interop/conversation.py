@@ -93,7 +93,8 @@ def view(party: Party, other: Party) -> View:
 
 def join(options: Any, party: Party, url: str, token: str, key: str | None) -> None:
     """Into the room, with microphone and camera."""
-    party.ask("connect", url=url, token=token, key=key)
+    path = "/rtc" if getattr(options, "path", None) == "v0" else None
+    party.ask("connect", url=url, token=token, key=key, path=path)
     party.ask("publish", name="microphone", codec=None, simulcast=False, size=None, rate=0)
     publish_camera(options, party)
 

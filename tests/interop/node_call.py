@@ -1,6 +1,6 @@
 """Two participants of npm's `@livekit/rtc-node` (an older libwebrtc inside) hold a call.
 
-    python tests/interop/node_call.py [--url ws://...] [--from-python] [--codec h264]
+    python tests/interop/node_call.py [--url ws://...] [--path v0] [--from-python] [--codec h264]
         [--simulcast] [--e2ee]
 
 That library has no function for muting, nor one that asks for a layer. With `--from-python`

@@ -1,8 +1,9 @@
 """Two participants of PyPI `livekit` (libwebrtc inside) hold a call; what one sends, the other has.
 
-    python tests/interop/python_call.py [--url ws://...] [--codec h264] [--simulcast] [--e2ee]
+    python tests/interop/python_call.py [--url ws://...] [--path v0] [--codec h264]
+        [--simulcast] [--e2ee]
 
-Without options the clients use their defaults: a first try at `/rtc/v1`, then `/rtc`.
+Without options the clients use their defaults: one PeerConnection, by `/rtc/v1`.
 """
 
 import sys

@@ -6,7 +6,7 @@ from calls import need, run
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("variant", ["", "--from-python", "--simulcast", "--e2ee"])
+@pytest.mark.parametrize("variant", ["", "--path=v0", "--from-python", "--simulcast", "--e2ee"])
 def test_node_holds_a_call(variant: str) -> None:
     need("node", "python", "server")
     run("node_call.py", *filter(None, [variant]))

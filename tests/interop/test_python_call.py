@@ -6,7 +6,7 @@ from calls import need, run
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("variant", ["", "--codec=h264", "--simulcast", "--e2ee"])
+@pytest.mark.parametrize("variant", ["", "--path=v0", "--codec=h264", "--simulcast", "--e2ee"])
 def test_two_python_participants_hold_a_call(variant: str) -> None:
     need("python", "server")
     run("python_call.py", *filter(None, [variant]))
