@@ -1,7 +1,7 @@
 """What the scripts about recovery have in common: parties that tell how they fared, a wire to cut.
 
 history()       what became of the connection: "reconnecting", "reconnected", ...
-me()            the participant's SID, as its client has it
+sid(identity)   of somebody else, as the client has it (Python only)
 burst(count, seconds)
                 send so many numbered reliable messages to everybody, evenly, whatever happens
 given()         of those, the numbers that it gave to its data channel at all (livekit-client),
@@ -69,8 +69,6 @@ class RecoveringChromium(ChromiumParty):
         match word:
             case "history":
                 return self._tab.evaluate("() => window.fared")
-            case "me":
-                return self._tab.evaluate("() => party.room.localParticipant.sid")
             case "given":
                 return self._tab.evaluate("() => window.given")
             case "burst":
@@ -97,8 +95,9 @@ class RecoveringPython(PythonParty):
     async def history(self) -> list[str]:
         return self._fared
 
-    async def me(self) -> str:
-        return self.room.local_participant.sid
+    async def sid(self, identity: str) -> str:
+        other = self.room.remote_participants.get(identity)
+        return other.sid if other is not None else ""
 
     async def given(self) -> list[int]:
         return self._given

@@ -93,7 +93,7 @@ def _measure(
     name: str,
     verdict: Verdict,
 ) -> None:
-    sid = alice.ask("me")
+    sid = bob.ask("sid", identity="alice")
     time.sleep(2)  # the first pictures come unevenly
     lasting = BEFORE + seconds + AFTER
     for party in (alice, bob):
@@ -106,7 +106,7 @@ def _measure(
         until(lambda: {"reconnected", "disconnected"} & set(alice.ask("history")), RECOVERY)
     time.sleep(AFTER)
     until(lambda: _all_came(options, alice, bob), 10)
-    outcome = _outcome(alice, sid)
+    outcome = _outcome(alice, sid == bob.ask("sid", identity="alice"))
     verdict.figure(f"{name}: outcome", outcome)
     verdict.check(f"{name}: {outcome}", outcome in _allowed(alice, seconds), alice.ask("history"))
     now = time.time() * 1000
@@ -145,12 +145,12 @@ def _count(
         verdict.check(f"{name}: every message once and in order", owed.whole, found)
 
 
-def _outcome(alice: Any, sid: str) -> str:
+def _outcome(alice: Any, same_sid: bool) -> str:
     history = alice.ask("history")
     if "disconnected" in history:
         return "lost"
     if "reconnected" in history:
-        return "resumed" if alice.ask("me") == sid else "rejoined"
+        return "resumed" if same_sid else "rejoined"
     return "lost" if "reconnecting" in history else "resumed unseen"
 
 
