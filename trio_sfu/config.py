@@ -147,6 +147,14 @@ class RoomConfig:
     departure_timeout: int = setting(
         20, kinds.SECONDS, "Seconds that a room stays after the last one left.", live=True
     )
+    join_timeout: int = setting(
+        60,
+        kinds.SECONDS,
+        "Seconds in which whoever joins must have a connection, or is removed. More is for "
+        "those who come for the signalling alone.",
+        live=True,
+        ours=True,
+    )
     max_participants: int = setting(
         0, kinds.COUNT, "How many may be in a room at a time; 0 is no limit.", live=True
     )

@@ -276,6 +276,16 @@ class House:
         await self.signalling.connect(join, caller.requests_out, caller.responses_in)
         return caller
 
+    async def resume(self, identity: str, sid: str = "", **fields: object) -> Caller:
+        """*identity* comes back on another socket, as whoever had that *sid*: now in the room,
+        if it is ""."""
+        caller = Caller()
+        caller.identity = identity
+        sid = sid or self.participant(identity).sid
+        join = ask(identity, reconnect=True, participant_sid=sid, **fields)
+        await self.signalling.connect(join, caller.requests_out, caller.responses_in)
+        return caller
+
     async def enter(self, identity: str, room: str = "kitchen", **fields: object) -> Caller:
         """As `knock`, and has heard what there was to hear."""
         caller = await self.knock(identity, room, **fields)

@@ -8,7 +8,7 @@ from trio_sfu.room.choices import MAX_CHOICES
 from trio_sfu.room.grants import Kind, Source
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.signalling.join import Refused
-from trio_sfu.signalling.session import JOIN_DEADLINE, MAX_RESPONSES
+from trio_sfu.signalling.session import MAX_RESPONSES
 
 pytestmark = pytest.mark.virtual_time
 
@@ -237,7 +237,7 @@ async def test_a_room_that_is_deleted_says_so_to_everybody(house: House) -> None
 
 async def test_who_does_not_connect_within_a_minute_failed_to_join(house: House) -> None:
     alice = await house.enter("alice")
-    await trio.sleep(JOIN_DEADLINE - 0.1)
+    await trio.sleep(RoomConfig().join_timeout - 0.1)
     assert "alice" in house.room().participants
     await trio.sleep(0.2)
     (leave,) = await alice.hear_of("leave")

@@ -10,11 +10,13 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 
 import structlog
 import trio
 
+from trio_sfu.api import tokens
 from trio_sfu.config import Config, cannot_bind
 from trio_sfu.core import Address
 from trio_sfu.dtls import certificate
@@ -60,6 +62,7 @@ async def run_media(
                     room=config.room,
                     limits=config.limit,
                     active_red=config.audio.active_red_encoding,
+                    sign=partial(tokens.renew, config.keys, time.time),
                     data_tracks=config.enable_data_tracks,
                     data_blobs=config.enable_participant_data_blob,
                 ),

@@ -12,7 +12,7 @@ message, a log line or a repr: what is refused says *why*, not *what*.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeGuard
 
 import attrs
@@ -20,6 +20,7 @@ import jwt
 from jwt.algorithms import HMACAlgorithm
 
 from trio_sfu.room.grants import Grants, Kind, Source
+from trio_sfu.room.participant import Identity
 
 ALGORITHM: Final = "HS256"
 LEEWAY: Final = 60
@@ -128,6 +129,28 @@ def sign(claims: Claims, api_key: str, secret: str, now: float, lifetime: float 
     return _JWS.encode(
         json.dumps(payload, separators=(",", ":")).encode(), secret, algorithm=ALGORITHM
     )
+
+
+def renew(
+    keys: Mapping[str, str],
+    seconds: Callable[[], float],
+    who: Identity,
+    room: str,
+    lifetime: float,
+) -> str:
+    """A token for somebody who is in *room*, signed with the first of *keys*, that says what
+    holds now. *seconds* since 1970; it lasts *lifetime* of them."""
+    claims = Claims(
+        identity=who.identity,
+        name=who.name,
+        metadata=who.metadata,
+        attributes=who.attributes,
+        kind=who.kind,
+        kind_details=who.kind_details,
+        grants=attrs.evolve(who.grants, room=room),
+    )
+    key, secret = next(iter(keys.items()))
+    return sign(claims, key, secret, seconds(), lifetime)
 
 
 def sign_body(digest: str, api_key: str, secret: str, now: float) -> str:

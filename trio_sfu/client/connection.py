@@ -19,7 +19,7 @@ from trio_sfu.net.driver import drive
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.net.mailbox import Mailbox
 from trio_sfu.net.udp import UdpSocket
-from trio_sfu.peer.events import AddressProved, DtlsRole, Event, Wish
+from trio_sfu.peer.events import AddressProved, DtlsRole, Event, RestartIce, Wish
 from trio_sfu.peer.media import StreamKey
 from trio_sfu.peer.transport import PeerTransport
 from trio_sfu.rtp.packet import Outgoing, RtpPacket
@@ -58,7 +58,10 @@ class ClientConnection:
             dtls_role=DtlsRole.CLIENT,
             feedback=FEEDBACK,
         )
+        self.local = self.peer.ice.local
+        """Our newest credentials, which the server is told, or will be."""
         self.fingerprint = certificate.fingerprint
+        self._entropy = entropy
         self._host = host
         self._on_event = on_event
         self._on_media = on_media
@@ -89,9 +92,15 @@ class ClientConnection:
         self._to_send += packets
         self.mailbox.ring()
 
+    def restart(self) -> None:
+        """Begin ICE again; `transport` says how. Media stays on the old path meanwhile."""
+        self.local = credentials.make(self._entropy)
+        self._endpoint.expect(self.local.ufrag, self.mailbox)
+        self.mailbox.wish(RestartIce(self.local))
+
     def transport(self) -> Transport:
         """Our end, as a description tells it. No candidates: the server learns them by checks."""
-        ours = self.peer.ice.local
+        ours = self.local
         return Transport(
             ufrag=ours.ufrag,
             password=ours.password,

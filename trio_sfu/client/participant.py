@@ -201,6 +201,8 @@ class Participant:
         self._in, self.events = trio.open_memory_channel[ClientEvent](EVENTS)
         self.connected = trio.Event()
         """Set when what the others send can come."""
+        self._heard_from = ""
+        """The ufrag in the server's last offer."""
         self._publisher_up = trio.Event()
         labels = (RELIABLE, LOSSY, DATA_TRACK)
         self._channels: dict[str, trio.Event] = {label: trio.Event() for label in labels}
@@ -312,10 +314,13 @@ class Participant:
     async def converse(self) -> None:
         """Hear the server until it is over."""
         while True:
+            signalling = self._signalling
             try:
-                response = await self._signalling.receive()
+                response = await signalling.receive()
             except SignallingClosed:
-                return
+                if signalling is self._signalling:
+                    return
+                continue
             match response.WhichOneof("message"):
                 case "offer":
                     self._answer(response.offer)
@@ -387,10 +392,21 @@ class Participant:
         if self._receiving:
             self._hear_sections([each for each in agreement.sections if each.direction.receives])
 
+    def resume(self, signalling: Signalling) -> None:
+        """Go on over another socket, on which the server will begin with "reconnect"."""
+        self._signalling = signalling
+        if self._offer_id:
+            self.publisher.restart()
+            self._offer()
+
     def _answer(self, message: rtc.SessionDescription) -> None:
+        offered = SessionDescription.parse(message.sdp)
+        if self._heard_from not in ("", offered.transport.ufrag):
+            self.subscriber.restart()  # the server has begun ICE again, and waits for ours
+        self._heard_from = offered.transport.ufrag
         self._origin = attrs.evolve(self._origin, version=self._origin.version + 1)
         agreement = answer(
-            SessionDescription.parse(message.sdp),
+            offered,
             self.subscriber.transport(),
             self._origin,
             role=CLIENT,

@@ -65,6 +65,8 @@ class NodeConfig:
     """Whether clients may leave data blobs."""
     active_red: bool = False
     """Whether plain Opus is made redundant for those who take that."""
+    sign: Callable[[Identity, str, float], str] | None = None
+    """Makes the token with which somebody comes back to a room, for so many seconds."""
     tag: str = ""
     """Begins every ufrag of ours: which worker a check belongs to."""
     ice_lite: bool = True

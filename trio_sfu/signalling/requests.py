@@ -19,6 +19,7 @@ from trio_sfu.room.info import LeaveReason, TrackKind
 from trio_sfu.signalling import data_requests, describing, translate
 from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
 from trio_sfu.signalling.resume import sync_state
+from trio_sfu.signalling.scenarios import simulate
 
 if TYPE_CHECKING:
     from trio_sfu.signalling.session import Session
@@ -149,6 +150,7 @@ REQUESTS: Final[Mapping[str, Callable[["Session", Any], None]]] = {
     "subscription_permission": subscription_permission,
     "leave": leave,
     "sync_state": sync_state,
+    "simulate": simulate,
     "update_metadata": describing.update_metadata,
     "update_audio_track": describing.update_audio_track,
     "update_video_track": describing.update_video_track,

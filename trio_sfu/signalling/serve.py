@@ -108,6 +108,10 @@ class Signalling:
             line.requests.close()
             line.hang_up(translate.leave(LeaveReason.STATE_MISMATCH, Action.RECONNECT))
             return
+        if board.session.accidents.cuts_silently(board.session.now):
+            line.requests.close()
+            line.hang_up()
+            return
         board.plug(line)
         board.session.resume()
 

@@ -29,14 +29,13 @@ from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
 from trio_sfu.signalling.publishing import Publishing
 from trio_sfu.signalling.recovery import Recovery
 from trio_sfu.signalling.requests import OWN_REASONS, REQUESTS
+from trio_sfu.signalling.scenarios import Accidents, end_speech
 from trio_sfu.signalling.subscribing import Subscribing
+from trio_sfu.signalling.tickets import Tickets
 from trio_sfu.signalling.translate import Action
 from trio_sfu.signalling.updates import Updates
 
 log = structlog.get_logger(__name__)
-
-JOIN_DEADLINE: Final = 60.0
-"""Seconds in which a new participant must be connected (LiveKit's join verification)."""
 
 PUBLISH_CODECS: Final = (
     "video/VP8",
@@ -107,6 +106,8 @@ class Session:
         self._updates = Updates()
         self.path: Path = way(self)
         self._join_deadline = math.inf
+        self.accidents = Accidents()
+        self._tickets = Tickets(room.name, node.config.sign)
         self._recovery = Recovery(self.participant)
         self.hangs_up = False
         """The client's socket shall be closed, once what there is to take has been said."""
@@ -116,17 +117,22 @@ class Session:
         """For a log line."""
         return journal.names(self.room, self.participant)
 
+    @property
+    def now(self) -> float:
+        return self._clock()
+
     # --- core
 
     def begin(self) -> None:
         """The participant is in: say so to it, then to the others, and offer it what there is."""
         participant = self.participant
-        self._join_deadline = self._clock() + JOIN_DEADLINE
+        self._join_deadline = self._clock() + self.room.config.join_timeout
         self.respond(rtc.SignalResponse(join=self._join_response()))
         participant.advance(ParticipantState.JOINED)
         self.room.tell(participant, urgent=False)
         reconcile.offer(self.room, participant, self.room.tracks.values())
         self.path.begin(self._clock())
+        self.issue_ticket()
         for request in self._join.requests:
             self.receive(request)
         self.ring()
@@ -139,10 +145,15 @@ class Session:
 
     @property
     def deadline(self) -> float:
-        deadline = min(self._join_deadline, self._recovery.deadline, self.participant.deadline)
+        deadline = min(
+            self._join_deadline,
+            self._recovery.deadline,
+            self.participant.deadline,
+            self.accidents.deadline,
+        )
         if self._recovery.away:
             return deadline
-        return min(deadline, self._updates.deadline, self.path.deadline)
+        return min(deadline, self._updates.deadline, self.path.deadline, self._tickets.deadline)
 
     def handle_timeout(self, now: float) -> None:
         """Do what is due by *now*."""
@@ -153,12 +164,16 @@ class Session:
                 self.participant.leave(LeaveReason.JOIN_FAILURE)
         if now >= self.participant.deadline:
             reconcile.handle_timeout(self.room, self.participant, now)
+        if now >= self.accidents.deadline:
+            end_speech(self)
         if self._recovery.away:
             return
         if now >= self._updates.deadline:
             self.inform()
         if now >= self.path.deadline:
             self.path.handle_timeout(now)
+        if now >= self._tickets.deadline:
+            self.issue_ticket()
 
     def take_responses(self) -> list[rtc.SignalResponse]:
         taken, self._responses = self._responses, []
@@ -211,6 +226,12 @@ class Session:
         self.path.answer(sdp, number, self._clock())
         self.ring()
 
+    def issue_ticket(self) -> None:
+        """Give the client another token to come back with."""
+        now = self._clock()
+        for response in self._tickets.issue(self.participant.who, now, self.node.config.wall + now):
+            self.respond(response)
+
     # --- the socket goes, and comes back
 
     def lose_signal(self) -> None:
@@ -231,14 +252,17 @@ class Session:
         kept = resume.worth_keeping(self._responses)
         self._recovery.resumed(now)
         self._responses = [*resume.greet(self, self._updates, now), *kept]
+        self.issue_ticket()
         self.path.restart(now)
+        self.hangs_up = self.accidents.cuts(now)
         log.info("resumed", **self.names)
         self.ring()
 
     def last_words(self) -> list[rtc.SignalResponse]:
         """A Leave; nothing for a client that left by itself."""
         participant = self.participant
-        if participant.leave_reason in (*OWN_REASONS, LeaveReason.SIGNAL_CLOSE):
+        quiet = participant.leave_reason in (*OWN_REASONS, LeaveReason.SIGNAL_CLOSE)
+        if quiet or self.accidents.unannounced:
             return []
         action = Action.RECONNECT if participant.rejoin else Action.DISCONNECT
         return [translate.leave(participant.leave_reason, action)]
@@ -255,7 +279,7 @@ class Session:
             self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
 
     def claims_changed(self) -> None:
-        """A new token goes to the client once there is a resume for which it needs one."""
+        self.issue_ticket()
 
     def mute_wanted(self, sid: str, *, muted: bool) -> TrackInfo | None:
         self.respond(rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=sid, muted=muted)))
