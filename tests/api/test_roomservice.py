@@ -28,6 +28,7 @@ from trio_sfu.config import RoomConfig
 from trio_sfu.peer.events import SendData
 from trio_sfu.room.grants import Grants
 from trio_sfu.room.info import LeaveReason
+from trio_sfu.room.quality import Quality
 from trio_sfu.signalling.join import Refused
 
 pytestmark = pytest.mark.virtual_time
@@ -506,3 +507,32 @@ def test_whatever_is_sent_a_call_is_answered_or_refused_but_never_by_a_bug(
             said = json.loads(response.body)
             assert set(said) <= {"code", "msg", "meta"}
             assert said["code"] != "internal" or "egress" in said["msg"]
+
+
+# --- a ceiling for the quality of pictures (ours)
+
+
+async def test_a_ceiling_is_said_where_livekit_passes_it_over(api: Api) -> None:
+    await api.house.enter("bob")
+    bob = api.house.participant("bob")
+    for word, quality in ("low", Quality.LOW), ("medium", Quality.MEDIUM), ("", Quality.HIGH):
+        said = {"trio-sfu.max_quality": word}
+        await api("UpdateParticipant", room="kitchen", identity="bob", attributes=said)
+        assert bob.max_quality is quality
+    await api("CreateRoom", name="kitchen", tags={"trio-sfu.max_quality": "medium"})
+    assert bob.max_quality is Quality.MEDIUM
+    bad = {"trio-sfu.max_quality": "4k"}
+    for method, fields in (
+        ("UpdateParticipant", {"room": "kitchen", "identity": "bob", "attributes": bad}),
+        ("CreateRoom", {"name": "kitchen", "tags": bad}),
+    ):
+        _, code, words = await api.fail(method, **fields)
+        assert (code, "low, medium or high" in words) == ("invalid_argument", True)
+    assert bob.max_quality is Quality.MEDIUM
+
+
+def test_a_tokens_room_may_have_a_ceiling_and_a_wrong_one_is_refused() -> None:
+    claims = Claims(room_config={"tags": {"trio-sfu.max_quality": "low"}})
+    assert options_of(claims).tags == {"trio-sfu.max_quality": "low"}
+    with pytest.raises(Refused, match="must be low, medium or high"):
+        options_of(Claims(room_config={"tags": {"trio-sfu.max_quality": "4k"}}))

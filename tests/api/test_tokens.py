@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from trio_sfu.api.tokens import LEEWAY, RIGHTS, Claims, InvalidToken, sign, verify
 from trio_sfu.room.grants import Grants, Kind, Source
+from trio_sfu.room.quality import Quality
 
 NOW = 1_800_000_000.0
 SECRET = "a secret of more than thirty-two bytes"
@@ -209,3 +210,34 @@ def test_livekits_own_sdk_reads_our_tokens() -> None:
     token = sign(Claims(identity="alice", grants=grants), "key", SECRET, time.time())
     read = api.TokenVerifier("key", SECRET).verify(token)
     assert (read.identity, read.video.room, read.video.can_publish) == ("alice", "r", False)
+
+
+@pytest.mark.parametrize(
+    ("video", "attributes", "expected"),
+    [
+        ({}, {}, Quality.HIGH),
+        ({"maxQuality": "low"}, {}, Quality.LOW),
+        ({}, {"trio-sfu.max_quality": "Medium"}, Quality.MEDIUM),
+        ({"maxQuality": "low"}, {"trio-sfu.max_quality": "high"}, Quality.LOW),
+        ({"maxQuality": "high"}, {"trio-sfu.max_quality": "low"}, Quality.LOW),
+    ],
+)
+def test_a_token_may_have_a_highest_quality(video, attributes, expected) -> None:
+    claims = verify(made(video={"roomJoin": True, **video}, attributes=attributes), KEYS, NOW)
+    assert claims.grants is not None
+    assert claims.grants.max_quality is expected
+    again = verify(sign(claims, "key", SECRET, NOW), KEYS, NOW)
+    assert again.grants == claims.grants
+
+
+@pytest.mark.parametrize(
+    ("video", "attributes", "words"),
+    [
+        ({"maxQuality": "4k"}, {}, "video.maxQuality must be low, medium or high"),
+        ({"maxQuality": 2}, {}, "video.maxQuality must be a text"),
+        ({}, {"trio-sfu.max_quality": "x"}, "trio-sfu.max_quality must be low, medium or high"),
+    ],
+)
+def test_a_highest_quality_that_is_none_is_refused(video, attributes, words) -> None:
+    with pytest.raises(InvalidToken, match=words):
+        verify(made(video={"roomJoin": True, **video}, attributes=attributes), KEYS, NOW)

@@ -1,3 +1,4 @@
+import attrs
 import pytest
 
 from trio_sfu.room.info import Layer, Quality, TrackInfo, TrackKind, TrackSettings
@@ -31,6 +32,27 @@ def test_each_quality_has_a_layer(
     present: tuple[Quality, ...], layers: tuple[int, int, int]
 ) -> None:
     assert tuple(spatial_of_quality(each, present) for each in (LOW, MEDIUM, HIGH)) == layers
+
+
+@pytest.mark.parametrize(
+    ("present", "layers"),
+    [
+        ((LOW, MEDIUM, HIGH), (0, 1, 2)),
+        ((LOW, MEDIUM), (0, 1, 1)),
+        ((LOW, HIGH), (0, 0, 1)),  # not the next above, as where a quality is only wished for
+        ((MEDIUM, HIGH), (0, 0, 1)),
+        ((HIGH,), (0, 0, 0)),
+        ((), (0, 1, 2)),
+    ],
+)
+def test_no_layer_above_the_ceiling_is_aimed_at(
+    present: tuple[Quality, ...], layers: tuple[int, int, int]
+) -> None:
+    info = attrs.evolve(video(), layers=tuple(Layer(quality=each) for each in present))
+    found = (layer_for(TrackSettings(), info, ceiling) for ceiling in (LOW, MEDIUM, HIGH))
+    assert tuple(found) == (layers if present else (0, 0, 0))
+    small = TrackSettings(quality=LOW)
+    assert layer_for(small, info, HIGH) == layer_for(small, info)
 
 
 def video(*sizes: tuple[int, int], width: int = 1280, height: int = 720) -> TrackInfo:

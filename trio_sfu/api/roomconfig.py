@@ -5,6 +5,7 @@ from livekit.protocol.room import RoomConfiguration
 
 from trio_sfu.api.tokens import Claims
 from trio_sfu.room.options import NOTHING, RoomOptions
+from trio_sfu.room.quality import MAX_QUALITY, quality_of
 from trio_sfu.signalling import translate
 from trio_sfu.signalling.join import Refused
 
@@ -23,4 +24,7 @@ def options_of(claims: Claims) -> RoomOptions:
     except (json_format.ParseError, ValueError, TypeError, RecursionError):
         words = "invalid authorization token: roomConfig is no RoomConfiguration"
         raise Refused(401, words) from None
+    if (word := message.tags.get(MAX_QUALITY)) and quality_of(word) is None:
+        words = f"invalid authorization token: tag {MAX_QUALITY} must be low, medium or high"
+        raise Refused(401, words)
     return translate.room_options(message)

@@ -37,6 +37,7 @@ from trio_sfu.room.changes import Change, exceeded, too_long
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.room.node import Node, TooManyRooms
 from trio_sfu.room.participant import Participant
+from trio_sfu.room.quality import MAX_QUALITY, quality_of
 from trio_sfu.room.room import Room
 from trio_sfu.room.rpc import RESPOND_WITHIN, RpcCode, RpcError
 from trio_sfu.signalling import translate
@@ -128,6 +129,9 @@ class RoomService:
         _check(limits, metadata=request.metadata)
         for each in request.agents:
             _check(limits, metadata=each.metadata, attributes=each.attributes)
+        if (word := request.tags.get(MAX_QUALITY)) and quality_of(word) is None:
+            words = f"tag {MAX_QUALITY} must be low, medium or high"
+            raise from_within(Code.INVALID_ARGUMENT, words)
         if request.HasField("egress"):
             raise from_within(Code.INTERNAL, "egress not connected (redis required)")
         if request.room_preset:
@@ -220,10 +224,18 @@ class RoomService:
             name=request.name, metadata=request.metadata, attributes=dict(request.attributes)
         )
         _check(self._limits, change.name, change.metadata, change.attributes)
+        if (word := change.attributes.get(MAX_QUALITY)) and quality_of(word) is None:
+            words = f"attribute {MAX_QUALITY} must be low, medium or high"
+            raise from_within(Code.INVALID_ARGUMENT, words)
         room, participant = self._participant(call, request.room, request.identity)
         changes.describe(room, participant, change)
         if request.HasField("permission"):
             grants = translate.permitted(request.permission, participant.who.grants)
+            changes.permit(room, participant, grants)
+        if (word := request.attributes.get(MAX_QUALITY)) is not None:
+            quality = quality_of(word or "high")
+            assert quality is not None, "looked at above"
+            grants = attrs.evolve(participant.who.grants, max_quality=quality)
             changes.permit(room, participant, grants)
         return info_of(participant).message
 

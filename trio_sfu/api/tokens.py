@@ -21,6 +21,8 @@ from jwt.algorithms import HMACAlgorithm
 
 from trio_sfu.room.grants import Grants, Kind, Source
 from trio_sfu.room.participant import Identity
+from trio_sfu.room.quality import MAX_QUALITY as QUALITY_ATTRIBUTE
+from trio_sfu.room.quality import Quality, quality_of
 
 ALGORITHM: Final = "HS256"
 LEEWAY: Final = 60
@@ -53,6 +55,8 @@ RIGHTS: Final[Mapping[str, str]] = {
     "agent": "agent",
 }
 SOURCES: Final = "canPublishSources"
+MAX_QUALITY: Final = "maxQuality"
+"""Ours: LiveKit's server passes it over."""
 
 
 class InvalidToken(Exception):  # noqa: N818 - reads as the answer it becomes, a 401
@@ -271,7 +275,7 @@ def _read_claims(payload: Mapping[str, object], issuer: str, expires: float) -> 
         attributes=attributes,
         kind=_KINDS.get(_text(payload, "kind"), Kind.STANDARD),
         kind_details=_texts(payload, "kindDetails"),
-        grants=None if video is None else _read_grants(video),
+        grants=None if video is None else _limited(_read_grants(video), attributes),
         sip_admin=sip is not None and sip.get("admin") is True,
         sip_call=sip is not None and sip.get("call") is True,
         room_preset=_text(payload, "roomPreset"),
@@ -298,11 +302,25 @@ def _read_grants(video: Mapping[str, object]) -> Grants:
         )
     sources = frozenset(_SOURCES[source] for source in _texts(video, SOURCES, "video."))
     return Grants(
+        max_quality=_max_quality(_text(video, MAX_QUALITY, "video."), f"video.{MAX_QUALITY}"),
         room=_text(video, "room", "video."),
         destination_room=_text(video, "destinationRoom", "video."),
         can_publish_sources=sources,
         **rights,
     )
+
+
+def _limited(grants: Grants, attributes: Mapping[str, str]) -> Grants:
+    """SDKs write only the grants that they know; an attribute may say the same."""
+    quality = _max_quality(attributes.get(QUALITY_ATTRIBUTE, ""), QUALITY_ATTRIBUTE)
+    return attrs.evolve(grants, max_quality=min(quality, grants.max_quality))
+
+
+def _max_quality(word: str, where: str) -> Quality:
+    quality = quality_of(word) if word else Quality.HIGH
+    if quality is None:
+        raise _wrong(where, "low, medium or high")
+    return quality
 
 
 _KINDS: Final = {kind.value: kind for kind in Kind}
@@ -318,6 +336,8 @@ def _written(grants: Grants) -> dict[str, object]:
             video[name] = value
     if not grants.can_publish:
         video["canPublish"] = False
+    if grants.max_quality is not Quality.HIGH:
+        video[MAX_QUALITY] = grants.max_quality.name.lower()
     if grants.can_publish_sources:
         video[SOURCES] = sorted(source.value for source in grants.can_publish_sources)
     return video

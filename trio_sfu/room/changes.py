@@ -88,6 +88,8 @@ def permit(room: Room, participant: Participant, grants: Grants) -> None:
             room.unpublish(track)
             participant.listener.track_unpublished(track)
     participant.is_publisher = participant.is_publisher and grants.can_publish
+    if grants.max_quality != before.max_quality:
+        participant.aim_again()
     reconcile.rights_changed(room, participant)
     datatracks.review(room, participant)
     room.tell(participant, urgent=True, themselves=True)

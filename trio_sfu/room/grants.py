@@ -10,6 +10,8 @@ import enum
 
 import attrs
 
+from trio_sfu.room.quality import Quality
+
 
 class Source(enum.Enum):
     """Where a track comes from; the values are the words of a token."""
@@ -62,6 +64,9 @@ class Grants:
     recorder: bool = False
     agent: bool = False
     """May register as an agent worker; as a participant, does not keep a room open."""
+
+    max_quality: Quality = Quality.HIGH
+    """Of pictures that this participant gets; see `trio_sfu.room.quality`."""
 
     def may_publish(self, source: Source) -> bool:
         """A source that the client did not name passes only where none are listed."""

@@ -9,6 +9,7 @@ import enum
 import attrs
 
 from trio_sfu.room.grants import Source
+from trio_sfu.room.quality import Quality as Quality
 
 
 class TrackKind(enum.Enum):
@@ -16,14 +17,6 @@ class TrackKind(enum.Enum):
 
     AUDIO = "audio"
     VIDEO = "video"
-
-
-class Quality(enum.IntEnum):
-    """The simulcast layers as clients name them, whatever their size."""
-
-    LOW = 0
-    MEDIUM = 1
-    HIGH = 2
 
 
 @attrs.frozen(kw_only=True)

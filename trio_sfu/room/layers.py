@@ -41,14 +41,19 @@ def in_spatial_order(rids: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def layer_for(settings: TrackSettings, info: TrackInfo) -> int:
-    """The layer of a track that a subscriber with these settings is to have."""
+def layer_for(settings: TrackSettings, info: TrackInfo, ceiling: Quality = Quality.HIGH) -> int:
+    """The layer of a track that a subscriber with these settings is to have.
+
+    None above *ceiling*, unless all are.
+    """
     if not info.simulcast:
         return 0
     quality = settings.quality
     if settings.width > 0:
         quality = quality_for_size(settings.width, settings.height, info)
-    return spatial_of_quality(quality, [layer.quality for layer in info.layers])
+    present = {layer.quality for layer in info.layers}
+    allowed = sum(each <= ceiling for each in present) or 1
+    return min(spatial_of_quality(quality, present), allowed - 1 if present else ceiling)
 
 
 def spatial_of_quality(quality: Quality, present: Collection[Quality]) -> int:

@@ -28,6 +28,7 @@ from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.latecomers import Inbox
 from trio_sfu.room.permission import Permissions
+from trio_sfu.room.quality import Quality
 from trio_sfu.room.rpc import Calls
 from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.subscription import Subscription
@@ -165,12 +166,24 @@ class Participant:
         self.blobs = Blobs()
         self.calls = Calls()
         """The server's calls to this one's client."""
+        self.room_quality = Quality.HIGH
+        """The best that anybody gets in the room."""
         self.last_sequence = 0
         """The number of the last reliable packet that this one's client sent, 0 for none."""
 
     @property
     def identity(self) -> str:
         return self.who.identity
+
+    @property
+    def max_quality(self) -> Quality:
+        """Of pictures that are sent to this one."""
+        return min(self.who.grants.max_quality, self.room_quality)
+
+    def aim_again(self) -> None:
+        """`max_quality` is perhaps another than it was."""
+        for subscription in self.subscriptions.values():
+            subscription.retarget(trio.current_time())
 
     @property
     def hidden(self) -> bool:

@@ -43,6 +43,7 @@ from trio_sfu.room.observe import (
 )
 from trio_sfu.room.options import NOTHING, RoomOptions
 from trio_sfu.room.participant import Participant
+from trio_sfu.room.quality import MAX_QUALITY, Quality, quality_of
 from trio_sfu.room.speakers import INTERVAL, Speaker, Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
@@ -113,6 +114,12 @@ class Room:
         return 0 < self.config.max_participants <= self.occupants
 
     @property
+    def max_quality(self) -> Quality:
+        """Of pictures that anybody gets here."""
+        said = (self.config.max_quality, self.options.tags.get(MAX_QUALITY, ""))
+        return min((quality_of(word) or Quality.LOW for word in said if word), default=Quality.HIGH)
+
+    @property
     def publishers(self) -> int:
         return sum(each.is_publisher for each in self.participants.values())
 
@@ -161,6 +168,7 @@ class Room:
         if self.full and not participant.who.dependent:
             raise RoomFull(self.name)
         self.participants[participant.identity] = participant
+        participant.room_quality = self.max_quality
         participant.on_active = lambda: self.activate(participant)
         participant.on_listening = lambda: catch_up(self, participant, trio.current_time())
         participant.inbox.enter(self.recent)
@@ -230,8 +238,13 @@ class Room:
     def configure(self, options: RoomOptions) -> None:
         """Be as *options* say, and as before where they say nothing."""
         before = self.config, self.metadata
+        quality = self.max_quality
         self.options = options.over(self.options)
         self.config = options.apply(self.config)
+        if self.max_quality != quality:
+            for participant in self.participants.values():
+                participant.room_quality = self.max_quality
+                participant.aim_again()
         self.metadata = options.metadata or self.metadata
         self._expiry.set()
         if (self.config, self.metadata) != before:

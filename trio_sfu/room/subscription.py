@@ -92,7 +92,7 @@ class Subscription:
         if self.settings.disabled:
             self.forwarder.set_target(None)
         else:
-            wanted = self.track.layer_for(self.settings)
+            wanted = self.track.layer_for(self.settings, self.subscriber.max_quality)
             self.forwarder.set_target(self.track.presence.best(wanted))
             self.want_key_frame(now)
 

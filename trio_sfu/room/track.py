@@ -13,7 +13,7 @@ from trio_sfu import ntp
 from trio_sfu.core import Entropy
 from trio_sfu.peer.events import RequestKeyFrame
 from trio_sfu.peer.media import ReceiveSection, StreamKey
-from trio_sfu.room.info import TrackInfo, TrackKind, TrackSettings
+from trio_sfu.room.info import Quality, TrackInfo, TrackKind, TrackSettings
 from trio_sfu.room.keyframes import KeyFrames
 from trio_sfu.room.layers import layer_for
 from trio_sfu.room.presence import Presence
@@ -60,9 +60,9 @@ class PublishedTrack:
         self._level_id = section.extensions.get(AUDIO_LEVEL, 0)
         self._layers = {rid: layer for layer, rid in enumerate(section.rids)}
 
-    def layer_for(self, settings: TrackSettings) -> int:
+    def layer_for(self, settings: TrackSettings, ceiling: Quality = Quality.HIGH) -> int:
         """The layer to aim at. More may have been announced than were negotiated."""
-        return min(layer_for(settings, self.info), max(0, len(self.section.rids) - 1))
+        return min(layer_for(settings, self.info, ceiling), max(0, len(self.section.rids) - 1))
 
     @property
     def sid(self) -> str:
