@@ -34,8 +34,6 @@ class Retransmitter:
         self.sent = 0
         """Packets sent again."""
         self._entropy = entropy
-        self._mask = size - 1
-        self._as_it_left: list[tuple[Outgoing, bytes] | None] = [None] * size
         self._rtx: RtxStream | None = None
         self.adopt(section)
 
@@ -56,8 +54,8 @@ class Retransmitter:
 
         (One that has RTX goes to `history` directly.)
         """
+        outgoing.block = extensions
         self.history.remember(outgoing)
-        self._as_it_left[outgoing.sequence & self._mask] = outgoing, extensions
 
     def answer(self, lost: Iterable[int], now: float, rtt: float) -> list[Repeat]:
         """What of *lost* (16-bit numbers) is to be sent again now."""
@@ -67,11 +65,10 @@ class Retransmitter:
             if outgoing is None:
                 continue
             wrapped = self._rtx.wrap(outgoing) if self._rtx else None
-            left = self._as_it_left[sequence & self._mask]
             if wrapped:
                 repeats.append((wrapped, None))
-            elif left and left[0] is outgoing:
-                repeats.append(left)
+            elif outgoing.block is not None:
+                repeats.append((outgoing, outgoing.block))
         self.sent += len(repeats)
         return repeats
 

@@ -162,6 +162,7 @@ class Outgoing:
 
     Immutable by rule, like `RtpPacket`. *cut* bytes at the start of the payload
     are replaced by *patch*: a VP8 descriptor renumbered, an RTX header put in front.
+    Only the sender fills in *block*, once: see `trio_sfu.peer.retransmit`.
     """
 
     packet: RtpPacket
@@ -172,6 +173,8 @@ class Outgoing:
     marker: bool
     cut: int = 0
     patch: bytes = b""
+    block: bytes | None = None
+    """The extension block that it left with, if it must leave with the same again."""
 
 
 def render(outgoing: Outgoing, extensions: bytes = b"") -> bytes:

@@ -4,6 +4,7 @@ The one place where lines are made, so that offers and answers look alike.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -176,9 +177,15 @@ def ssrc_lines(sending: Sending) -> list[Line]:
 def common_feedback(kind: str, formats: Formats) -> dict[int, Format]:
     """*formats* with that part of their feedback that we know."""
     return {
-        payload_type: attrs.evolve(format, feedback=format.feedback & FEEDBACK[kind])
+        payload_type: attrs.evolve(format, feedback=_known_feedback(kind, format.feedback))
         for payload_type, format in formats.items()
     }
+
+
+@lru_cache(maxsize=256)
+def _known_feedback(kind: str, feedback: frozenset[str]) -> frozenset[str]:
+    """Everybody offers the same, and a set for each format of each client adds up."""
+    return feedback & FEEDBACK[kind]
 
 
 def ask_for_opus(formats: Formats) -> dict[int, Format]:
