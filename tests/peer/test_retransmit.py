@@ -12,6 +12,12 @@ def outgoing(sequence: int, payload_type: int = VP8) -> Outgoing:
     return Outgoing(source, sequence, 90_000, 700, payload_type, False)
 
 
+def remember(repeats: Retransmitter, packet: Outgoing, block: bytes) -> None:
+    """*packet* leaves without RTX."""
+    packet.block = block
+    repeats.history.remember(packet)
+
+
 def test_with_rtx_a_repeat_is_wrapped_and_gets_new_extensions() -> None:
     repeats = Retransmitter(TO_BOB, bytes)
     repeats.history.remember(outgoing(5))
@@ -23,14 +29,14 @@ def test_with_rtx_a_repeat_is_wrapped_and_gets_new_extensions() -> None:
 
 def test_without_rtx_a_repeat_is_the_same_packet_with_the_same_extensions() -> None:
     repeats, first = Retransmitter(VOICE_TO_BOB, bytes), outgoing(5, 111)
-    repeats.remember(first, b"as it left")
+    remember(repeats, first, b"as it left")
     assert repeats.answer([5], 0.0, 0.05) == [(first, b"as it left")]
 
 
 def test_a_payload_type_without_rtx_is_repeated_as_it_was() -> None:
     section = attrs.evolve(TO_BOB, formats={VP8: TO_BOB.formats[VP8]})
     repeats, first = Retransmitter(section, bytes), outgoing(5)
-    repeats.remember(first, b"as it left")
+    remember(repeats, first, b"as it left")
     assert repeats.answer([5], 0.0, 0.05) == [(first, b"as it left")]
 
 
@@ -44,7 +50,7 @@ def test_what_a_nack_may_ask_for_at_once_is_bounded() -> None:
 
 def test_what_left_before_rtx_ended_is_not_repeated_with_other_extensions() -> None:
     repeats = Retransmitter(TO_BOB, bytes)
-    repeats.remember(outgoing(5), b"an older packet of the same slot")
+    remember(repeats, outgoing(5), b"an older packet of the same slot")
     repeats.history.remember(outgoing(5 + history.VIDEO))
     repeats.adopt(attrs.evolve(TO_BOB, rtx_ssrc=None))
     assert repeats.answer([5 + history.VIDEO], 0.0, 0.05) == []

@@ -31,8 +31,8 @@ async def drive(
 
     def hear_and_speak(now: float) -> None:
         nonlocal deadline, armed
-        if datagrams := mailbox.take_datagrams():
-            core.receive(datagrams, now)
+        if mailbox.datagrams:
+            core.receive(mailbox.take_datagrams(), now)
         if now >= deadline:
             core.handle_timeout(now)
         step(now)

@@ -31,9 +31,9 @@ class Mailbox(Generic[W]):
 
     def __init__(self, limit: int = MAILBOX_LIMIT) -> None:
         self.dropped = 0
+        self.datagrams: list[Datagram] = []
+        self.wishes: list[W] = []
         self._limit = limit
-        self._datagrams: list[Datagram] = []
-        self._wishes: list[W] = []
         self._rung = False
         self._turns: Turns | None = None
         self._turn: Callable[[float], object] = _nothing
@@ -44,15 +44,15 @@ class Mailbox(Generic[W]):
 
     def put(self, datagrams: list[Datagram]) -> None:
         """Hand *datagrams* over; the list itself stays the caller's."""
-        self._datagrams += datagrams
-        if (excess := len(self._datagrams) - self._limit) > 0:
-            del self._datagrams[:excess]
+        self.datagrams += datagrams
+        if (excess := len(self.datagrams) - self._limit) > 0:
+            del self.datagrams[:excess]
             self.dropped += excess
         self.ring()
 
     def wish(self, wish: W) -> None:
         """Leave *wish* for the owner: nobody else may touch what it owns."""
-        self._wishes.append(wish)
+        self.wishes.append(wish)
         self.ring()
 
     def ring(self) -> None:
@@ -82,11 +82,11 @@ class Mailbox(Generic[W]):
         raise self._error
 
     def take_datagrams(self) -> list[Datagram]:
-        taken, self._datagrams = self._datagrams, []
+        taken, self.datagrams = self.datagrams, []
         return taken
 
     def take_wishes(self) -> list[W]:
-        taken, self._wishes = self._wishes, []
+        taken, self.wishes = self.wishes, []
         return taken
 
     # --- whoever gives turns

@@ -72,8 +72,9 @@ class Turns:
 
     def ask(self, owner: Owner) -> None:
         """Let *owner* take a turn. Who asks twice before has two."""
+        if not self._waiting:
+            self._bell.ring()
         self._waiting.append(owner)
-        self._bell.ring()
 
     async def run(self) -> None:
         """Let everybody take turns, until cancelled."""

@@ -5,7 +5,8 @@ Where RTX was negotiated, a repeat travels on an SSRC of its own. Where it was n
 makes the key stream from SSRC and sequence number, so a packet that differs in one
 byte, be it a header extension with the time of sending, would be a second message
 under the same nonce. Under GCM two of those give the authentication key away. So
-of packets without RTX the extension block that they left with is remembered too.
+of packets without RTX the extension block that they left with is remembered too, as
+`Outgoing.block`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,6 +32,7 @@ class Retransmitter:
     def __init__(self, section: SendSection, entropy: Entropy) -> None:
         size = history.AUDIO if section.kind == AUDIO else history.VIDEO
         self.history = History(size)
+        """Of packets that leave: whoever sends them tells it."""
         self.sent = 0
         """Packets sent again."""
         self._entropy = entropy
@@ -48,14 +50,6 @@ class Retransmitter:
             # right even if the first packets are lost (RFC 3711 section 3.3.1).
             first = int.from_bytes(self._entropy(2), "big") & 0x7FFF
             self._rtx = RtxStream(section.rtx_ssrc, rtx_payload_types(section), first)
-
-    def remember(self, outgoing: Outgoing, extensions: bytes) -> None:
-        """A packet without RTX leaves, with this extension block.
-
-        (One that has RTX goes to `history` directly.)
-        """
-        outgoing.block = extensions
-        self.history.remember(outgoing)
 
     def answer(self, lost: Iterable[int], now: float, rtt: float) -> list[Repeat]:
         """What of *lost* (16-bit numbers) is to be sent again now."""

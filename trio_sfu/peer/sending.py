@@ -211,10 +211,9 @@ class OutgoingMedia:
                 extensions += (sequence & 0xFFFF).to_bytes(2, "big") + padding
             packet = render(outgoing, extensions)
             rendered.append(packet)
-            if outgoing.payload_type in rtx_types:
-                remember(outgoing)
-            else:
-                stream.repeats.remember(outgoing, extensions)
+            if outgoing.payload_type not in rtx_types:
+                outgoing.block = extensions  # it must leave with the same again
+            remember(outgoing)
             packets += 1
             octets += len(packet) - _RTP_HEADER - len(extensions)
             timestamp = outgoing.timestamp

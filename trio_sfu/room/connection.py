@@ -56,6 +56,7 @@ class PeerConnection:
         in this connection's turn."""
         self.target = target
         self.peer = peer
+        self.take_datagrams = peer.take_datagrams  # a core's, and there is nothing to add
         self.state = PeerState.NEW
         self.local = peer.ice.local
         """Our newest credentials, which its client is told, or will be."""
@@ -117,24 +118,26 @@ class PeerConnection:
         for track in self.tracks.values():
             track.ask(now)
 
-    def take_datagrams(self) -> list[Datagram]:
-        return self.peer.take_datagrams()
-
     # --- between hearing and speaking
 
     def _step(self, now: float) -> None:
+        if self.mailbox.wishes:
+            self._grant(now)
+        if self._heard:
+            self._heard = False
+            self._listen(now)
+        if self._audio or self._video:
+            self._speak(now)
+
+    def _grant(self, now: float) -> None:
+        """Do what others wished."""
+        self._heard = True
         for wish in self.mailbox.take_wishes():
             self.peer.grant(wish, now)
             if isinstance(wish, RestartIce):
                 # A client that restarts for ever leaves no names behind.
                 self._endpoint.expect_only(self.peer.ice.ufrags, self.mailbox)
                 self._endpoint.expect(wish.credentials.ufrag, self.mailbox)
-            self._heard = True
-        if self._heard:
-            self._heard = False
-            self._listen(now)
-        if self._audio or self._video:
-            self._speak(now)
 
     def _listen(self, now: float) -> None:
         """Hand on what the peer says."""
