@@ -7,7 +7,7 @@ import trio
 from tests.api.test_http import ask
 from tests.api.test_rtc import UPGRADE
 from trio_sfu.api.server import Running, open_listeners, serve
-from trio_sfu.config import Config, ConfigError, RtcConfig
+from trio_sfu.config import Config, ConfigError, PrometheusConfig, RtcConfig
 
 # Any port that is free: these are real sockets.
 DEV = attrs.evolve(Config.dev(), port=0, rtc=RtcConfig(udp_ports=(0,)))
@@ -89,3 +89,20 @@ def test_main_runs_without_pytests_nursery() -> None:
             nursery.cancel_scope.cancel()
 
     trio.run(main)
+
+
+async def test_metrics_have_a_port_of_their_own(nursery) -> None:
+    probe = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = probe[0].socket.getsockname()[1]
+    await probe[0].aclose()
+    config = attrs.evolve(
+        DEV, bind_addresses=("127.0.0.1",), prometheus=PrometheusConfig(port=port)
+    )
+    running = await nursery.start(serve, config)
+    async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+        answer = await ask(stream, "GET /metrics HTTP/1.1")
+        assert (answer.status, b"livekit_room_total" in answer.body) == (200, True)
+    async with await connected(running) as stream:
+        assert (await ask(stream, "GET /metrics HTTP/1.1")).status == 404
+    with pytest.raises(ConfigError, match=r"TCP port .* is taken.*prometheus\.port"):
+        await serve(config)

@@ -4,6 +4,7 @@
       media           UDP, and the rooms with everybody in them; gives `connect`
       webhooks        a task for each room of which there is something to tell
       loop lag        how late we are; above a limit nobody new is let in
+      metrics         a port of their own; what has to be sampled is
       drain           once asked to, waits until nobody is left
       front door      a task for each connection; calls `connect`
       SIGHUP          (with `run` only) has the configuration read again
@@ -19,6 +20,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 import attrs
@@ -30,8 +32,9 @@ from trio_sfu.api.admission import Admission, Load
 from trio_sfu.api.drain import Drain
 from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, Sizes, text
 from trio_sfu.api.live import Live, Read
-from trio_sfu.api.looplag import STALE_SECONDS, LoopLag
+from trio_sfu.api.looplag import STALE_SECONDS, LoopLag, collections_watched
 from trio_sfu.api.media import run_media
+from trio_sfu.api.metrics import Metrics, Sources
 from trio_sfu.api.page import PATH, Page
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.services import services
@@ -41,6 +44,7 @@ from trio_sfu.api.webhooks import LAST_SECONDS, Webhooks
 from trio_sfu.config import Config, LimitConfig, TlsConfig, cannot_bind
 from trio_sfu.room.node import Node
 from trio_sfu.room.observe import Observer
+from trio_sfu.signalling.join import Connect
 from trio_sfu.signalling.serve import Signalling
 
 BACKLOG: Final = 1024
@@ -55,6 +59,9 @@ deeper one. Media makes thousands of objects a second that live for a while (wha
 sent may be asked for again) and are in no cycle: with Python's own figures (700, 10, 10)
 looking at them took a twentieth of all time. Those who left are in cycles, and old, so
 the deepest look must not be put off for long, or memory grows by 8 KiB a join."""
+
+SCRAPERS: Final = 32
+"""Connections at one time of those who read metrics."""
 
 EVERYWHERE: Final = ("0.0.0.0", "::")
 NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -108,24 +115,43 @@ async def serve(
         certificates = Certificates(config.tls)
         live.follow(lambda now: certificates.read(now.tls))
     webhooks = Webhooks(config, os.urandom, time.time)
-    lag = LoopLag()
-    listeners = await open_listeners(config)
-    try:
+    metrics = Metrics()
+    lag = LoopLag(metrics.saw_lag)
+    with ExitStack() as sockets:
+        listeners = await open_listeners(config)
+        sockets.callback(_close, listeners)
+        scraped = await open_metrics_listeners(config)
+        sockets.callback(_close, scraped)
+        sockets.enter_context(collections_watched(metrics.saw_pause))
         async with trio.open_nursery() as front:
             front.start_soon(webhooks.run)
             async with trio.open_nursery() as rooms:
-                signalling: Signalling = await rooms.start(media, config, [webhooks.observe])
-                rooms.start_soon(lag.run)
+                observers = [webhooks.observe, metrics.observe]
+                signalling: Signalling = await rooms.start(media, config, observers)
+                admission = Admission(
+                    signalling.connect,
+                    limit=lambda: _limit(live.config),
+                    load=lambda: Load(lag.lag, signalling.node.tracks, metrics.bytes_per_sec),
+                )
                 drain = Drain(signalling.node, rooms.cancel_scope.cancel)
-                rooms.start_soon(drain.run)
-                node = signalling.node
-                live.follow(lambda now: node.reconfigure(now.room, now.limit))
                 door = FrontDoor(
-                    routes(config, live, signalling, lag),
+                    routes(config, live, signalling, admission, lag),
                     secure=None if certificates is None else certificates.context,
                     sizes=lambda: sizes(live.config.limit),
                 )
+                metrics.look_at(Sources(signalling.node, lag, admission, webhooks.couriers, [door]))
+                rooms.start_soon(lag.run)
+                rooms.start_soon(drain.run)
+                rooms.start_soon(metrics.sample, config)
+                node = signalling.node
+                live.follow(lambda now: node.reconfigure(now.room, now.limit))
                 await front.start(door.serve, listeners)
+                if scraped:
+                    side_door = FrontDoor(metrics.routes(config.prometheus), SCRAPERS)
+                    await front.start(side_door.serve, scraped)
+                    log.info(
+                        "metrics", urls=[f"{_url(each, TlsConfig())}/metrics" for each in scraped]
+                    )
                 running = Running(
                     tuple(_url(each, config.tls) for each in listeners),
                     drain.begin,
@@ -139,8 +165,6 @@ async def serve(
             with trio.move_on_after(LAST_SECONDS):
                 await webhooks.wait_idle()
             front.cancel_scope.cancel()
-    finally:
-        _close(listeners)
 
 
 def sizes(limit: LimitConfig) -> Sizes:
@@ -148,14 +172,11 @@ def sizes(limit: LimitConfig) -> Sizes:
     return Sizes(limit.max_api_request_body_size, limit.signal_message_size_limit)
 
 
-def routes(config: Config, live: Live, signalling: Signalling, lag: LoopLag) -> Routes:
-    """Everything that is served over HTTP."""
-    admission = Admission(
-        signalling.connect,
-        limit=lambda: _limit(live.config),
-        load=lambda: Load(lag.lag, signalling.node.tracks, 0.0),
-    )
-    gate = Gate(config.keys, admission, time.time, signalling.check, lambda: live.config.limit)
+def routes(
+    config: Config, live: Live, signalling: Signalling, connect: Connect, lag: LoopLag
+) -> Routes:
+    """Everything that is served over HTTP to clients. *connect* may refuse who is too many."""
+    gate = Gate(config.keys, connect, time.time, signalling.check, lambda: live.config.limit)
     return {
         "/": Route(Health(signalling.node, lag).answer),
         **gate.routes(),
@@ -219,8 +240,17 @@ async def _stop_at_signal(running: Running, scope: trio.CancelScope) -> None:
             step()
 
 
-async def open_listeners(config: Config) -> list[trio.SocketListener]:
-    """TCP sockets for HTTP, all on one port. Raises `ConfigError`.
+async def open_metrics_listeners(config: Config) -> list[trio.SocketListener]:
+    """For whoever reads metrics; none if they have no port. Raises `ConfigError`."""
+    if not config.prometheus.port:
+        return []
+    return await open_listeners(
+        attrs.evolve(config, port=config.prometheus.port), "prometheus.port"
+    )
+
+
+async def open_listeners(config: Config, setting: str = "--port") -> list[trio.SocketListener]:
+    """TCP sockets for HTTP, all on one port. Raises `ConfigError`, which names *setting*.
 
     Of addresses that the operator did not name, those may be missing that this machine
     does not have (IPv6, in many a container), as long as there is another.
@@ -235,7 +265,7 @@ async def open_listeners(config: Config) -> list[trio.SocketListener]:
                 listeners += await trio.open_tcp_listeners(port, host=host, backlog=BACKLOG)
             except OSError as error:
                 if named or not listeners or error.errno not in NO_SUCH_ADDRESS:
-                    raise cannot_bind(error, "TCP", host, port, "--port") from None
+                    raise cannot_bind(error, "TCP", host, port, setting) from None
             port = listeners[0].socket.getsockname()[1]
     except BaseException:
         _close(listeners)

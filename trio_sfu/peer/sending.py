@@ -24,6 +24,7 @@ from trio_sfu.core import Entropy
 from trio_sfu.peer.media import SendSection
 from trio_sfu.peer.reports import SENDER_INTERVAL, ReportSchedule
 from trio_sfu.peer.retransmit import Retransmitter, rtx_payload_types
+from trio_sfu.peer.totals import MediaTotals
 from trio_sfu.rtp import extensions as uris
 from trio_sfu.rtp.feedback import Fir, Nack, Pli, Remb
 from trio_sfu.rtp.nack import DEFAULT_RTT
@@ -149,6 +150,8 @@ class OutgoingMedia:
         self._entropy = entropy
         self._numbers = numbers
         self._streams: dict[int, _Stream] = {}
+        self._ended = MediaTotals()
+        """Of streams that are no more; and what the peer asked for, of all."""
         self._events: list[SendingEvent] = []
         self._repeats: list[bytes] = []
         self._transport_sequence = 0
@@ -181,6 +184,7 @@ class OutgoingMedia:
 
     def _part(self, streams: Iterable[_Stream], now: float) -> None:
         for stream in streams:
+            _count(stream, self._ended)
             if stream.send.started:
                 self._byes.append(stream.section.ssrc)
                 self._bye_due = min(self._bye_due, now)
@@ -238,18 +242,21 @@ class OutgoingMedia:
         Afterwards there may be repeats to take, and events.
         """
         if isinstance(packet, Nack):
+            self._ended.nacks += len(packet.lost)
             if stream := self._streams.get(packet.media_ssrc):
                 self._repeat(stream, packet.lost, now)
         elif isinstance(packet, ReceiverReport | SenderReport):
             for block in packet.reports:
                 self._hear_block(block, now)
         elif isinstance(packet, Pli):
+            self._ended.plis += 1
             self._want_key_frame(packet.media_ssrc)
         elif isinstance(packet, Fir):
             for ssrc, number in packet.requests:
                 stream = self._streams.get(ssrc)
                 if stream and stream.fir_number != number:
                     stream.fir_number = number
+                    self._ended.firs += 1
                     self._want_key_frame(ssrc)
         elif isinstance(packet, Remb | TransportFeedback):
             self._events.append(packet)
@@ -334,3 +341,23 @@ class OutgoingMedia:
     def statistics(self) -> dict[str, SendStatistics]:
         """By mid."""
         return {stream.section.mid: stream.send.statistics() for stream in self._streams.values()}
+
+    def statistics_of(self, ssrc: int) -> SendStatistics | None:
+        """None of a stream that is not there."""
+        stream = self._streams.get(ssrc)
+        return None if stream is None else stream.send.statistics()
+
+    def totals(self) -> MediaTotals:
+        """Of all streams that there were."""
+        totals = attrs.evolve(self._ended)
+        for stream in self._streams.values():
+            _count(stream, totals)
+        return totals
+
+
+def _count(stream: _Stream, totals: MediaTotals) -> None:
+    found = stream.send.statistics()
+    totals.packets += found.packets
+    totals.octets += found.octets
+    totals.lost += max(0, found.lost)
+    totals.repeats += stream.repeats.sent

@@ -30,6 +30,7 @@ from trio_sfu import ntp
 from trio_sfu.errors import WireError
 from trio_sfu.peer.media import VIDEO, ReceiveSection, StreamKey
 from trio_sfu.peer.reports import RECEIVER_INTERVAL, ReportSchedule
+from trio_sfu.peer.totals import MediaTotals
 from trio_sfu.rtp import extensions as uris
 from trio_sfu.rtp.arrival import IDLE_INTERVAL, ArrivalRecorder
 from trio_sfu.rtp.feedback import Fir, Nack, Pli
@@ -149,6 +150,8 @@ class IncomingMedia:
         self._requests: dict[StreamKey, Pli | Fir] = {}
         self._requested = math.inf
         self._stand_ins: list[tuple[StreamKey, list[RtpPacket]]] = []
+        self._ended = MediaTotals()
+        """Of streams that are no more; and what we asked for, of all."""
 
     def configure(self, sections: Iterable[ReceiveSection]) -> None:
         """Take over what was negotiated; streams that still exist keep their state."""
@@ -178,6 +181,8 @@ class IncomingMedia:
                 self._add(stream)
             else:
                 self._sleeping.append(stream)
+        for stream in self._sleeping[:-SLEEPING]:
+            _count(stream, self._ended)
         del self._sleeping[:-SLEEPING]
         self._asleep = {ssrc for each in self._sleeping for ssrc in (each.ssrc, *each.repairs)}
 
@@ -298,6 +303,7 @@ class IncomingMedia:
     def _add(self, stream: _Stream) -> None:
         """Make a stream that of its key, in place of the one that was."""
         if before := self._by_key.get(stream.key):
+            _count(before, self._ended)
             del self._streams[before.ssrc]
             for ssrc in before.repairs:
                 self._repairs.pop(ssrc, None)
@@ -344,6 +350,10 @@ class IncomingMedia:
             if request is None:
                 return False
             self._requests[key] = request
+            if isinstance(request, Pli):
+                self._ended.plis += 1
+            else:
+                self._ended.firs += 1
         self._requested = min(self._requested, now)
         return True
 
@@ -434,6 +444,23 @@ class IncomingMedia:
 
     def statistics(self) -> dict[StreamKey, ReceiveStatistics]:
         return {key: stream.receive.statistics() for key, stream in self._by_key.items()}
+
+    def totals(self) -> MediaTotals:
+        """Of all streams that there were."""
+        totals = attrs.evolve(self._ended)
+        for stream in (*self._sleeping, *self._streams.values()):
+            _count(stream, totals)
+        return totals
+
+
+def _count(stream: _Stream, totals: MediaTotals) -> None:
+    found = stream.receive.statistics()
+    totals.packets += found.packets
+    totals.octets += found.octets
+    totals.lost += max(0, found.lost)
+    totals.repeats += found.recovered
+    totals.duplicates += found.duplicates
+    totals.nacks += found.nacks
 
 
 def _repaired(packet: RtpPacket, stream: _Stream) -> RtpPacket | Unwanted:

@@ -7,6 +7,7 @@ subscription and call `ready`.
 """
 
 import enum
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -27,6 +28,7 @@ from trio_sfu.peer.events import (
     Wish,
 )
 from trio_sfu.peer.transport import PeerTransport
+from trio_sfu.room.rewriter import Drop
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
@@ -65,6 +67,10 @@ class PeerConnection:
         """What its client sends to us, by mid."""
         self.subscriptions: dict[str, Subscription] = {}
         """What we send to its client, by mid."""
+        self.drops: Counter[Drop] = Counter()
+        """What was not forwarded, and why, in subscriptions that are no more."""
+        self.latency = 0.0
+        """Seconds from a packet's arrival to its sending, of what was sent last."""
         self._endpoint = endpoint
         self._speakers = speakers
         self._hear = hear
@@ -155,6 +161,7 @@ class PeerConnection:
         self._video.clear()
         outgoing = [packet for each in waiting for packet in each.take(now)]
         if outgoing:
+            self.latency = now - outgoing[0].packet.arrival
             self.peer.send_media(outgoing, now)
 
     def _on_event(self, event: Event, now: float) -> None:

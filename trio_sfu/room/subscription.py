@@ -78,6 +78,8 @@ class Subscription:
         return True
 
     def unbind(self) -> None:
+        if self.forwarder is not None:
+            self.connection.drops.update(self.forwarder.drops)
         self.forwarder = None
 
     def change(self, settings: TrackSettings, now: float) -> None:
