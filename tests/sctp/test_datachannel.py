@@ -4,7 +4,9 @@ import pytest
 
 from tests.sctp.pair import only, pair, payloads
 from tests.sim import Link, entropy
+from tests.sim.link import A
 from trio_sfu.core import Datagram
+from trio_sfu.sctp.association import BURST_INTERVAL, MAX_BURST
 from trio_sfu.sctp.chunks import Data
 from trio_sfu.sctp.datachannel import (
     MAX_MESSAGE_SENT,
@@ -17,7 +19,7 @@ from trio_sfu.sctp.datachannel import (
 )
 from trio_sfu.sctp.events import AssociationLost, AssociationUp
 from trio_sfu.sctp.outbound import STREAM_BUFFER
-from trio_sfu.sctp.packet import Packet
+from trio_sfu.sctp.packet import MTU, Packet
 from trio_sfu.sctp.states import Ignored, State
 from trio_sfu.wire import Reader
 
@@ -276,3 +278,22 @@ def test_the_delay_of_a_channel_grows_with_what_waits_and_with_who_shares_the_li
     assert both.client.delay(one) == pytest.approx(4 * alone)
     both.run(3.0)
     assert both.client.delay(one) == 0.0
+
+
+def test_a_large_window_leaves_in_bursts_one_after_the_other() -> None:
+    """A turn that encrypts a megabyte would keep everybody else waiting."""
+    both = pair(Link(delay=0.05))
+    stream = both.client.open("file", now=both.link.now)
+    both.send(both.client, stream, [bytes(60_000)] * 300)
+    window = both.client.statistics().congestion_window
+    assert window > 3 * MAX_BURST * MTU
+    for _ in range(20):
+        assert both.client.send(stream, bytes(60_000), now=both.link.now)
+    left = both.client.take_datagrams()
+    assert len(left) == MAX_BURST
+    assert both.client.deadline == pytest.approx(both.link.now + BURST_INTERVAL)
+    both.link.send(A, left)
+    both.run(0.04)  # before anything can have been acknowledged
+    assert both.client.statistics().flight > window - MTU
+    both.run(2.0)
+    assert both.client.buffered_total == 0

@@ -8,6 +8,7 @@ A slow reader costs itself, never the others: where a link cannot keep up, its o
 data channel fills, and what does not fit any more is dropped there.
 """
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,10 @@ RELIABLE: Final = "_reliable"
 LOSSY: Final = "_lossy"
 DATA_TRACK: Final = "_data_track"
 """The labels of LiveKit's data channels."""
+
+PATIENCE: Final = {RELIABLE: math.inf, LOSSY: 1.0, DATA_TRACK: 0.1}
+"""Seconds that something may wait for a slow link before it is not sent at all. LiveKit has
+such a limit for data tracks only; but what may be lost is worth nothing when it is late."""
 
 
 @attrs.frozen(kw_only=True)

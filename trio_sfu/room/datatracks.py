@@ -17,14 +17,12 @@ import attrs
 from trio_sfu.errors import WireError
 from trio_sfu.peer.events import SendData
 from trio_sfu.room import frames
-from trio_sfu.room.data import DATA_TRACK
+from trio_sfu.room.data import DATA_TRACK, PATIENCE
 
 if TYPE_CHECKING:
     from trio_sfu.room.participant import Participant
     from trio_sfu.room.room import Room
 
-PATIENCE: Final = 0.1
-"""Seconds that a frame may wait for a slow link before it is not sent at all; LiveKit's."""
 MAX_PUBLISHED: Final = 128
 """Data tracks of one participant."""
 MAX_WANTED: Final = 1_000
@@ -61,7 +59,7 @@ class DataTrack:
         """Send a frame to everybody who hears this track."""
         for each in self.subscriptions.values():
             frame = frames.with_handle(data, each.handle)
-            each.subscriber.downlink.mailbox.wish(SendData(DATA_TRACK, frame, PATIENCE))
+            each.subscriber.downlink.mailbox.wish(SendData(DATA_TRACK, frame, PATIENCE[DATA_TRACK]))
 
 
 @attrs.frozen(eq=False)

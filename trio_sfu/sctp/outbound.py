@@ -29,15 +29,19 @@ import attrs
 
 from trio_sfu.sctp.chunks import DATA_HEADER, Data, ForwardTsn, Sack
 from trio_sfu.sctp.congestion import CongestionWindow, RetransmissionTimeout
+from trio_sfu.sctp.gaps import Block, outside, reported
 from trio_sfu.sctp.packet import HEADER, MTU
 from trio_sfu.sctp.states import Ignored, Timer
 from trio_sfu.sequence import distance
 from trio_sfu.timers import Timers
 
-SEND_BUFFER: Final = 4 << 20
-"""Payload bytes of all streams together: some seconds of a good link."""
-STREAM_BUFFER: Final = 1 << 20
-"""Payload bytes of one stream, so that no channel can starve the others of buffer."""
+SEND_BUFFER: Final = 12 << 20
+"""Payload bytes of all streams together."""
+STREAM_BUFFER: Final = 8 << 20
+"""Payload bytes of one stream, so that no channel can starve the others of buffer.
+
+A file of some megabytes comes from a fast link at once and leaves on a slow one by and by.
+What waits is only kept once, however many wait for it."""
 MAX_PAYLOAD: Final = MTU - HEADER - DATA_HEADER
 """Payload of a full DATA chunk."""
 MAX_OUTSTANDING: Final = 8192
@@ -109,6 +113,9 @@ class Outbound:
         self._next_tsn = first_tsn
         self._acked = first_tsn - 1
         self._outstanding: deque[_Sent] = deque()
+        """Their TSNs follow each other, so that a TSN is also an index."""
+        self._reported: list[Block] = []
+        """The gap blocks of the last SACK: what they say is marked."""
         self._lost: deque[_Sent] = deque()
         self._queues: dict[int, deque[Outgoing]] = {}
         self._turns: deque[int] = deque()
@@ -328,18 +335,20 @@ class Outbound:
         self._acked = cumulative
         self.peer_window = sack.window
         highest = 0
-        if sack.gaps and self._outstanding:
-            highest, in_gaps = self._apply_gaps(sack.gaps, now)
+        blocks = reported(sack.gaps, self._acked, self._next_tsn - 1)
+        if blocks:
+            highest, in_gaps = self._apply_gaps(blocks, now)
             newly += in_gaps
+        self._reported = blocks
         if ahead:
             # Inside of recovery a moving front may unveil more that is missing (7.2.4).
-            if self.congestion.recovery_exit is not None and sack.gaps:
-                highest = max(highest, cumulative + max(sack.gaps)[1])
+            if self.congestion.recovery_exit is not None and blocks:
+                highest = max(highest, blocks[-1][1])
             self.congestion.acknowledged(cumulative, newly, was_full)
         if newly:
             self.rto.relax()
         if highest:
-            self._report_missing(highest)
+            self._report_missing(highest, blocks)
         if ahead:
             if self._outstanding:
                 self._timers.arm(Timer.T3, now + self.rto.current)
@@ -368,20 +377,17 @@ class Outbound:
                 self._timed = None
         return newly
 
-    def _apply_gaps(self, gaps: tuple[tuple[int, int], ...], now: float) -> tuple[int, int]:
-        """Mark what gap blocks report; the highest TSN that is new among it, and how many bytes."""
+    def _apply_gaps(self, blocks: list[Block], now: float) -> tuple[int, int]:
+        """Mark what gap blocks report; the highest TSN that is new among it, and how many bytes.
+
+        Every SACK says again what those before it said, so only the difference is looked at:
+        else a loss early in a large window would cost a look at all of the window, each time.
+        """
         highest = newly = 0
-        base = self._acked
-        blocks = iter(sorted(gaps))
-        first, last = next(blocks)
-        for sent in self._outstanding:
-            offset = sent.tsn - base
-            while offset > last:
-                block = next(blocks, None)
-                if block is None:
-                    return highest, newly
-                first, last = block
-            if offset >= first and not sent.acked:
+        first = self._outstanding[0].tsn
+        for tsn in outside(blocks, self._reported):
+            sent = self._outstanding[tsn - first]
+            if not sent.acked:
                 sent.acked = True
                 if not sent.abandoned:
                     newly += sent.size
@@ -395,12 +401,12 @@ class Outbound:
                         self.flight -= sent.size
         return highest, newly
 
-    def _report_missing(self, highest: int) -> None:
+    def _report_missing(self, highest: int, blocks: list[Block]) -> None:
         """Count a report for each hole below *highest*; three make a loss (section 7.2.4)."""
         found = False
-        for sent in tuple(self._outstanding):
-            if sent.tsn >= highest:
-                break
+        first = self._outstanding[0].tsn
+        for tsn in outside([(first, highest - 1)], blocks):
+            sent = self._outstanding[tsn - first]
             if sent.acked or sent.lost or sent.abandoned:
                 continue
             sent.missing += 1
@@ -422,6 +428,7 @@ class Outbound:
         if outstanding[0].acked and not outstanding[0].abandoned:
             # The first cannot have been acknowledged and still be the first, unless
             # the peer has thrown it away again, as it may (section 6.2.1).
+            self._reported = []
             for sent in outstanding:
                 if sent.acked and not sent.abandoned:
                     sent.acked = False

@@ -89,6 +89,8 @@ class Timer(enum.Enum):
     HEARTBEAT = enum.auto()
     RECONFIGURE = enum.auto()
     """A stream reset was not answered."""
+    BURST = enum.auto()
+    """There was more to send than leaves at once."""
 
 
 class Ignored(enum.Enum):

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models
 
 from trio_sfu.peer.events import SendData
-from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE, Message, deliver
+from trio_sfu.room.data import DATA_TRACK, LOSSY, PATIENCE, RELIABLE, Message, deliver
 from trio_sfu.room.grants import Kind
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
@@ -90,7 +90,7 @@ def addressed(packet: models.DataPacket, label: str, sender: str = "") -> Messag
             field.extend(identities)
         sids = frozenset(user.destination_sids)
     return Message(
-        wish=SendData(label, packet.SerializeToString()),
+        wish=SendData(label, packet.SerializeToString(), PATIENCE[label]),
         sender=sender,
         sids=sids,
         identities=frozenset(packet.destination_identities),
