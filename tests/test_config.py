@@ -1,9 +1,12 @@
 import errno
 import os
+import re
+from pathlib import Path
 
 import pytest
 
-from trio_sfu.config import Config, Filter, cannot_bind
+from trio_sfu.config import SETTINGS, Config, Filter, Known, cannot_bind
+from trio_sfu.known import NOT_YET
 
 
 def test_a_repr_shows_no_secret() -> None:
@@ -57,3 +60,24 @@ def test_a_filter_takes_what_is_included_and_not_excluded(included, excluded, le
 def test_why_a_port_cannot_be_used_is_one_line(number: int, text: str) -> None:
     error = OSError(number, os.strerror(number))
     assert str(cannot_bind(error, "UDP", "", 7882, "--udp-port")) == text
+
+
+SOURCES = "\n".join(
+    path.read_text("utf-8")
+    for path in (Path(__file__).parents[1] / "trio_sfu").rglob("*.py")
+    if path.name not in ("config.py", "known.py", "reference.py", "options.py", "cli.py")
+)
+
+
+@pytest.mark.parametrize("known", SETTINGS.values(), ids=SETTINGS)
+def test_a_setting_that_nothing_reads_is_said_to_have_no_effect(known: Known) -> None:
+    """By its attribute's last two names, or the last alone, read of something."""
+    *sections, name = known.attribute.split(".")
+    if known.kind.several and name in ("includes", "excludes"):
+        name = sections.pop()  # read by `Filter` for all
+    if known.key == "debug_handler.port":
+        name = "debug_handler"
+    if known.key in ("development", "key_file", "logging.level", "logging.json", "tls.key_file"):
+        return  # the command's, or read by the way
+    read = re.search(rf"\.{name}\b", SOURCES) is not None
+    assert read != (known.key in NOT_YET), "see `trio_sfu.known.NOT_YET`"

@@ -191,7 +191,10 @@ def test_what_has_no_effect_for_one_reason_is_one_line() -> None:
 
 
 def test_who_does_not_want_what_is_not_there_hears_nothing() -> None:
-    text = "turn: {enabled: false}\nrtc: {tcp_port: 0, use_external_ip: no, turn_servers: []}"
+    text = (
+        "turn: {enabled: false, domain: example.org}\n"
+        "rtc: {tcp_port: 0, use_external_ip: no, turn_servers: []}"
+    )
     assert load(text, "f", development=True)[1] == []
 
 

@@ -168,7 +168,7 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
 EMPTY_SECTIONS: Final = frozenset({"sip", "metric"})
 """Sections of LiveKit's with nothing in them, or with sections only."""
 
-NOT_YET: Final[Mapping[str, str]] = {}
+NOT_YET: Final[Mapping[str, str]] = {"debug_handler.port": LATER}
 """Settings of `trio_sfu.config` that nothing acts on yet."""
 
 

@@ -84,7 +84,7 @@ def _markdown() -> Iterator[str]:
         yield ""
     yield _OLD + "\n".join(f"| `{old}` | `{new}` |" for old, new in OLD_NAMES.items()) + "\n"
     yield _TAIL + "\n".join(
-        f"| `{key}` | {reason} |" for key, reason in sorted({**WITHOUT_EFFECT, **NOT_YET}.items())
+        f"| `{key}` | {reason} |" for key, reason in sorted(WITHOUT_EFFECT.items())
     )
     yield ""
 
@@ -118,6 +118,7 @@ def _about(known: Known) -> str:
     marks = [word for word, marked in said.items() if marked]
     parts = [
         f"*{known.kind.name}{''.join(', ' + mark for mark in marks)}*.",
+        f"**No effect: {NOT_YET[known.key]}.**" if known.key in NOT_YET else "",
         known.setting.about,
         f"Also {short[0]}." if short else "",
     ]

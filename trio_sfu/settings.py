@@ -219,6 +219,9 @@ class _Document:
 
     def _section(self, node: yaml.MappingNode, path: str) -> None:
         seen: set[str] = set()
+        wanted = not any(
+            key_node.value == "enabled" and _is_off(value) for key_node, value in node.value
+        )
         for key_node, value in node.value:
             here = self._here(key_node)
             name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
@@ -226,9 +229,10 @@ class _Document:
             if key in seen:
                 raise ConfigError(f"{here}: {key} is given twice: take one away")
             seen.add(key)
-            self._entry(key, value, here)
+            self._entry(key, value, here, wanted)
 
-    def _entry(self, key: str, value: yaml.Node, here: str) -> None:
+    def _entry(self, key: str, value: yaml.Node, here: str, wanted: bool) -> None:
+        """*wanted*: the section that it is in is not switched off."""
         known = SETTINGS.get(OLD_NAMES.get(key, key))
         if known is None and key not in WITHOUT_EFFECT and key not in SECTIONS:
             if self._found.strict:
@@ -242,7 +246,7 @@ class _Document:
             self._found.values[known.attribute] = _read(known, tree, f"{here}: {key}")
             self._found.note_idle(here, key, NOT_YET)
         elif key in WITHOUT_EFFECT:
-            if not _is_off(value):
+            if wanted and not _is_off(value):
                 self._found.note_idle(here, key, WITHOUT_EFFECT)
         elif not isinstance(value, yaml.MappingNode):
             raise ConfigError(f"{here}: {key}: expected `key: value` lines, indented")

@@ -15,7 +15,6 @@ from trio_sfu.config import RoomConfig
 from trio_sfu.peer.events import RestartIce
 from trio_sfu.room.info import LeaveReason, ParticipantState
 from trio_sfu.room.room import RoomClosed
-from trio_sfu.room.speakers import INTERVAL
 
 pytestmark = pytest.mark.virtual_time
 
@@ -328,7 +327,7 @@ async def test_who_is_muted_falls_silent(house: House) -> None:
     await speak(house, "alice", sid)
     await alice.hear()
     house.room().mute(house.participant("alice").tracks[sid], muted=True)
-    await trio.sleep(2 * INTERVAL)
+    await trio.sleep(2 * house.room().speakers.interval)
     (changed,) = await alice.hear_of("speakers_changed")
     assert [each.active for each in changed.speakers] == [False]
 

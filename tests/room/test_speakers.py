@@ -2,10 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_sfu.room.speakers import INTERVAL, THRESHOLD, Speaker, Speakers, SpokenLevel
+from trio_sfu.config import AudioConfig
+from trio_sfu.room.speakers import Speaker, Speakers, SpokenLevel
 
 FRAME = 960
 """Timestamp units of 20 ms."""
+
+INTERVAL, THRESHOLD = Speakers().interval, Speakers().threshold
 
 
 class Microphone:
@@ -138,3 +141,22 @@ def test_told_levels_are_between_nothing_and_one(packets: list[tuple[int, int]])
         speakers.observe("p", "t", level, timestamp, nth / 50)
         for speaker in speakers.update(nth / 50):
             assert (THRESHOLD <= speaker.level <= 1) == speaker.active
+
+
+@pytest.mark.parametrize(
+    ("config", "heard"),
+    [
+        (AudioConfig(), True),
+        (AudioConfig(active_level=19), False),
+        (AudioConfig(min_percentile=60), False),
+        (AudioConfig(update_interval=200, min_percentile=60), False),
+        (AudioConfig(smooth_intervals=0), True),
+    ],
+)
+def test_thresholds_are_the_configurations(config: AudioConfig, heard: bool) -> None:
+    """Every other packet is loud."""
+    speakers = Speakers(config)
+    for count in range(100):
+        speakers.observe("p", "t", 20 if count % 2 else 127, 960 * count, 0.02 * count)
+    assert bool(speakers.update(2.0)) == heard
+    assert speakers.interval == config.update_interval / 1000

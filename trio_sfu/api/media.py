@@ -61,6 +61,8 @@ async def run_media(
                     wall=wall,
                     room=config.room,
                     limits=config.limit,
+                    audio=config.audio,
+                    region=config.region,
                     active_red=config.audio.active_red_encoding,
                     sign=partial(tokens.renew, config.keys, time.time),
                     data_tracks=config.enable_data_tracks,

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 import trio
 
-from trio_sfu.config import LimitConfig, RoomConfig
+from trio_sfu.config import AudioConfig, LimitConfig, RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.dtls.certificate import Certificate
 from trio_sfu.ice import credentials
@@ -59,6 +59,8 @@ class NodeConfig:
     """Seconds since 1970 at zero of Trio's clock."""
     room: RoomConfig = attrs.Factory(RoomConfig)
     limits: LimitConfig = attrs.Factory(LimitConfig)
+    audio: AudioConfig = attrs.Factory(AudioConfig)
+    region: str = ""
     data_tracks: bool = True
     """Whether clients may publish data tracks."""
     data_blobs: bool = False
@@ -173,7 +175,9 @@ class Node:
         def make(nursery: trio.Nursery) -> Room:
             nonlocal room
             sid = ids.make_sid(ids.ROOM, self.config.entropy)
-            room = Room(sid, name, self.config.room, self.config.entropy, nursery)
+            room = Room(
+                sid, name, self.config.room, self.config.entropy, nursery, self.config.audio
+            )
             room.created_at = self.wall_time()
             room.configure(options)
             for order in options.agents or (AgentOrder(),):

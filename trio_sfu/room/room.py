@@ -22,7 +22,7 @@ from typing import Final
 import attrs
 import trio
 
-from trio_sfu.config import RoomConfig
+from trio_sfu.config import CODECS, AudioConfig, RoomConfig
 from trio_sfu.core import Entropy
 from trio_sfu.room import datatracks, reconcile
 from trio_sfu.room.contain import contain
@@ -44,7 +44,7 @@ from trio_sfu.room.observe import (
 from trio_sfu.room.options import NOTHING, RoomOptions
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.quality import MAX_QUALITY, Quality, quality_of
-from trio_sfu.room.speakers import INTERVAL, Speaker, Speakers
+from trio_sfu.room.speakers import USUAL, Speaker, Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
 
@@ -67,7 +67,13 @@ class Room:
     """Everyone who hears each other. Made by `run_room` only."""
 
     def __init__(
-        self, sid: str, name: str, config: RoomConfig, entropy: Entropy, nursery: trio.Nursery
+        self,
+        sid: str,
+        name: str,
+        config: RoomConfig,
+        entropy: Entropy,
+        nursery: trio.Nursery,
+        audio: AudioConfig = USUAL,
     ) -> None:
         self.sid = sid
         self.name = name
@@ -80,7 +86,7 @@ class Room:
         """By identity."""
         self.tracks: dict[str, PublishedTrack] = {}
         """All that is published, by SID."""
-        self.speakers = Speakers()
+        self.speakers = Speakers(audio)
         self.recent: Recent[Message] = Recent()
         self.nonces = Nonces()
         self.data_tracks: dict[str, DataTrack] = {}
@@ -118,6 +124,12 @@ class Room:
         """Of pictures that anybody gets here."""
         said = (self.config.max_quality, self.options.tags.get(MAX_QUALITY, ""))
         return min((quality_of(word) or Quality.LOW for word in said if word), default=Quality.HIGH)
+
+    @property
+    def enabled_codecs(self) -> tuple[str, ...]:
+        """What may be published here, of what we forward; as RFC 6838's types, best first."""
+        enabled = {mime.lower() for mime in self.config.enabled_codecs}
+        return tuple(mime for mime in CODECS if mime.lower() in enabled)
 
     @property
     def publishers(self) -> int:
@@ -361,7 +373,7 @@ class Room:
     async def speak(self) -> None:
         """Tell everybody who is heard, four hundred milliseconds at a time."""
         while True:
-            await trio.sleep(INTERVAL)
+            await trio.sleep(self.speakers.interval)
             changed = self.speakers.update(trio.current_time())
             if not changed:
                 continue

@@ -13,21 +13,14 @@ from typing import Final
 
 import attrs
 
+from trio_sfu.config import AudioConfig
 from trio_sfu.rtp.extensions import SILENCE
 from trio_sfu.sequence import distance, newer
 
-INTERVAL: Final = 0.4
-"""Seconds: of sound in a window, and between two looks at who speaks."""
-ACTIVE_LEVEL: Final = 35
-"""-dBov: a packet as loud as this, or louder, is heard."""
-MIN_ACTIVE: Final = 0.4
-"""The part of a window that must be heard to be speech."""
-SMOOTHING: Final = 2 / (2 + 1)
-"""The weight of a new window: an exponential mean over two of them."""
-STALE: Final = 2 * INTERVAL
-"""Seconds without any packet after which a track is silent: nothing came to say so."""
-THRESHOLD: Final = 10 ** (-ACTIVE_LEVEL / 20)
-"""The smoothed level, linear, from which on somebody speaks."""
+USUAL: Final = AudioConfig()
+"""LiveKit's figures."""
+STALE: Final = 2
+"""Windows without any packet after which a track is silent: nothing came to say so."""
 STEPS: Final = 8
 """Levels are told in eighths, rounded up, else every look would tell everybody something."""
 
@@ -45,10 +38,27 @@ class Speaker:
 class SpokenLevel:
     """How loud one track is. Sound is measured in units of its timestamps."""
 
-    __slots__ = ("_active", "_last", "_loudest", "_observed", "_smoothed", "_timestamp", "_window")
+    __slots__ = (
+        "_active",
+        "_active_level",
+        "_last",
+        "_least",
+        "_loudest",
+        "_observed",
+        "_smoothed",
+        "_stale",
+        "_timestamp",
+        "_weight",
+        "_window",
+    )
 
-    def __init__(self, clock_rate: int) -> None:
-        self._window = round(INTERVAL * clock_rate)
+    def __init__(self, clock_rate: int, config: AudioConfig = USUAL) -> None:
+        self._window = config.update_interval * clock_rate // 1000
+        self._least = round(self._window * config.min_percentile / 100)
+        self._active_level = config.active_level
+        self._stale = STALE * config.update_interval / 1000
+        # The weight of a new window: an exponential mean over so many of them.
+        self._weight = 2 / (max(config.smooth_intervals, 1) + 1)
         self._smoothed = 0.0
         self._last = -math.inf
         self._timestamp: int | None = None
@@ -73,32 +83,37 @@ class SpokenLevel:
         self._timestamp = timestamp
         self._last = now
         self._observed += duration
-        if level <= ACTIVE_LEVEL:
+        if level <= self._active_level:
             self._active += duration
             self._loudest = min(self._loudest, level)
         if self._observed >= self._window:
             self._close_window()
 
     def level(self, now: float) -> float:
-        """The smoothed level, linear; below `THRESHOLD` it is silence."""
-        if now - self._last > STALE:
+        """The smoothed level, linear; below `Speakers.threshold` it is silence."""
+        if now - self._last > self._stale:
             self._smoothed = 0.0
             self._clear()
         return self._smoothed
 
     def _close_window(self) -> None:
-        if self._active >= round(MIN_ACTIVE * self._window):
+        if self._active and self._active >= self._least:
             adjusted = self._loudest - 20 * math.log10(self._active / self._window)
-            self._smoothed += (10 ** (-adjusted / 20) - self._smoothed) * SMOOTHING
+            self._smoothed += (10 ** (-adjusted / 20) - self._smoothed) * self._weight
         else:
             self._smoothed = 0.0
         self._clear()
 
 
 class Speakers:
-    """Who speaks in a room: fed with every packet of sound, asked every `INTERVAL`."""
+    """Who speaks in a room: fed with every packet of sound, asked every `interval`."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: AudioConfig = USUAL) -> None:
+        self.interval = config.update_interval / 1000
+        """Seconds: of sound in a window, and between two looks at who speaks."""
+        self.threshold = 10 ** (-config.active_level / 20)
+        """The smoothed level, linear, from which on somebody speaks."""
+        self._config = config
         self._tracks: dict[Hashable, tuple[str, SpokenLevel]] = {}
         self._told: dict[str, float] = {}
 
@@ -114,7 +129,7 @@ class Speakers:
         """A packet of the *track* of participant *sid* says how loud it is (0 loud, 127 silent)."""
         entry = self._tracks.get(track)
         if entry is None:
-            entry = self._tracks[track] = sid, SpokenLevel(clock_rate)
+            entry = self._tracks[track] = sid, SpokenLevel(clock_rate, self._config)
         entry[1].observe(level, timestamp, now)
 
     def forget(self, track: Hashable) -> None:
@@ -131,7 +146,7 @@ class Speakers:
         levels: dict[str, float] = {}
         for sid, spoken in self._tracks.values():
             level = spoken.level(now)
-            if level >= THRESHOLD:
+            if level >= self.threshold:
                 levels[sid] = max(levels.get(sid, 0.0), _quantised(level))
         changed = [
             Speaker(sid, level, True)

@@ -19,7 +19,7 @@ from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.track import PublishedTrack
 from trio_sfu.sdp.agreement import KINDS, AgreedSection, Receiving, SectionPlan
-from trio_sfu.sdp.formats import RTX
+from trio_sfu.sdp.formats import RTX, spell
 from trio_sfu.sdp.session import MediaSection
 from trio_sfu.signalling import negotiation, translate
 from trio_sfu.signalling.announcements import Announcements, Section
@@ -82,8 +82,12 @@ class Publishing:
     def _section_plan(self, info: TrackInfo) -> SectionPlan:
         codec = info.codecs[0].mime if info.codecs and info.codecs[0].mime else None
         audio = info.kind is TrackKind.AUDIO
+        enabled = self._room.enabled_codecs
+        if codec is not None and spell(codec) not in enabled:
+            codec = None  # what is enabled, in the client's own order, as LiveKit falls back
         return SectionPlan(
             receive=Receiving(
+                mimes=enabled,
                 prefer=codec,
                 only=not audio and picks_its_own_codec(self._client),
                 red=audio and self._may_repeat(info),

@@ -37,17 +37,6 @@ from trio_sfu.signalling.updates import Updates
 
 log = structlog.get_logger(__name__)
 
-PUBLISH_CODECS: Final = (
-    "video/VP8",
-    "video/H264",
-    "video/VP9",
-    "video/AV1",
-    "audio/opus",
-    "audio/red",
-    "audio/PCMU",
-    "audio/PCMA",
-)
-"""What a client may publish. VP8 first, video before audio: Flutter 2.4.2 needs it so."""
 
 MAX_RESPONSES: Final = 1_000
 """Responses that nobody has taken. A client that does not hear what it is told has
@@ -344,7 +333,7 @@ class Session:
         ]
         for each in others:
             self._updates.told(each)
-        info = translate.server_info(self.node.sid)
+        info = translate.server_info(self.node.sid, self.node.config.region)
         return rtc.JoinResponse(
             room=self.room_info(),
             participant=info_of(self.participant).message,
@@ -355,6 +344,6 @@ class Session:
             server_info=info,
             server_version=info.version,
             server_region=info.region,
-            enabled_publish_codecs=[models.Codec(mime=mime) for mime in PUBLISH_CODECS],
+            enabled_publish_codecs=translate.codecs_of(self.room),
             fast_publish=self.participant.who.grants.can_publish,
         )

@@ -232,8 +232,13 @@ def room_info(room: Room) -> models.Room:
         num_participants=room.occupants,
         num_publishers=room.publishers,
         active_recording=room.recorded,
-        enabled_codecs=[models.Codec(mime=mime) for mime in room.config.enabled_codecs],
+        enabled_codecs=codecs_of(room),
     )
+
+
+def codecs_of(room: Room) -> list[models.Codec]:
+    """What may be published in *room*."""
+    return [models.Codec(mime=mime) for mime in room.enabled_codecs]
 
 
 def server_info(node: str, region: str = "") -> models.ServerInfo:
