@@ -2,10 +2,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trio_sfu.config import SETTINGS, Config, ConfigError, Filter, RoomConfig, RtcConfig
+from trio_sfu.config import OLD_NAMES, SETTINGS, Config, ConfigError, Filter, RoomConfig, RtcConfig
 from trio_sfu.known import WITHOUT_EFFECT
 from trio_sfu.settings import SECTIONS, Flag, load, read_file
 
@@ -93,6 +94,14 @@ def test_an_empty_address_is_all_of_them(text: str) -> None:
             "f:1: unknown key ?: take it away, or see docs/configuration.md for what there is",
         ),
         ("port: 1\nport: 2", "f:2: port is given twice: take one away"),
+        (
+            '"a\\nb": 1',
+            "f:1: unknown key a\\nb: take it away, or see docs/configuration.md for what there is",
+        ),
+        (
+            'keys: {"a\\nb": c, "a\\nb": c}',
+            "f:1: a\\nb is given twice: take one away",
+        ),
         # Wrong types and values
         ("port: seven", "f:1: port: expected a port (0 to 65535), got 'seven'"),
         ("port: 65536", "f:1: port: expected a port (0 to 65535), got '65536'"),
@@ -345,3 +354,52 @@ def test_whatever_a_file_says_the_answer_is_a_config_or_one_line(text: str) -> N
     except ConfigError as error:
         message = str(error)
     assert "\n" not in message
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(
+        ["low", "1s", "-1", "1e999", "5ms5", "192.0.2.1", "::/0", "7-9", "audio/opus", "0x1F", "on"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["mime", "fmtp_line", "a", "enabled"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def nested(settings: dict[str, object]) -> dict[str, object]:
+    """By section, as in a file, of *settings* by whole keys."""
+    tree: dict[str, object] = {}
+    for key, value in settings.items():
+        *sections, name = key.split(".")
+        branch = tree
+        for section in sections:
+            below = branch.setdefault(section, {})
+            if not isinstance(below, dict):
+                return tree
+            branch = below
+        branch[name] = value
+    return tree
+
+
+@given(
+    st.dictionaries(st.sampled_from([*SETTINGS, *WITHOUT_EFFECT, *OLD_NAMES]), VALUES, max_size=5)
+)
+def test_whatever_a_known_key_is_given_the_answer_is_a_config_or_one_line(settings) -> None:
+    settings.pop("key_file", None)
+    text = yaml.safe_dump(nested(settings), allow_unicode=True)
+    flags = [Flag(f"--{key}", key, str(value)) for key, value in settings.items()]
+    for said in (text, ()), ("", flags):
+        try:
+            config, warnings = load(said[0], "f", said[1], development=True)
+        except ConfigError as error:
+            warnings = [str(error)]
+        else:
+            assert config.development
+        assert not any("\n" in line for line in warnings)

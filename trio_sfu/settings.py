@@ -224,7 +224,7 @@ class _Document:
         )
         for key_node, value in node.value:
             here = self._here(key_node)
-            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            name = _name_of(key_node)
             key = f"{path}{name}"
             if key in seen:
                 raise ConfigError(f"{here}: {key} is given twice: take one away")
@@ -267,14 +267,20 @@ class _Document:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise ConfigError(f"{where}: a key must be a word")
             if key_node.value in tree:
-                raise ConfigError(
-                    f"{self._here(key_node)}: {key_node.value} is given twice: take one away"
-                )
+                name = _name_of(key_node)
+                raise ConfigError(f"{self._here(key_node)}: {name} is given twice: take one away")
             tree[str(key_node.value)] = self._tree(value, where, depth + 1)
         return tree
 
     def _here(self, node: yaml.Node) -> str:
         return f"{self._where}:{node.start_mark.line + 1}"
+
+
+def _name_of(node: yaml.Node) -> str:
+    """A key, fit for one line."""
+    if not isinstance(node, yaml.ScalarNode):
+        return "?"
+    return node.value if node.value.isprintable() else repr(node.value)[1:-1]
 
 
 def _is_off(node: yaml.Node) -> bool:
