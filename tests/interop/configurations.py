@@ -1,6 +1,6 @@
 """Servers started with configurations that were written for LiveKit's.
 
-    python tests/interop/configurations.py [--json FILE] [YAML ...]
+    PYTHONPATH=. python tests/interop/configurations.py [--json FILE] [YAML ...]
 
 Each file in tests/vectors/config, or each that is named, starts `trio-sfu run` as it is,
 but for the ports, which are any that are free. Then a token that its first key signed must
