@@ -9,8 +9,10 @@ from tests.signalling.house import Caller, House, open_house
 from trio_sfu.config import LimitConfig, RoomConfig
 from trio_sfu.room import changes
 from trio_sfu.room.changes import Change
+from trio_sfu.room.connection import Target
 from trio_sfu.room.grants import Source
 from trio_sfu.room.info import LeaveReason
+from trio_sfu.room.room import WOKEN_AT_ONCE
 from trio_sfu.signalling.join import Refused
 
 pytestmark = pytest.mark.virtual_time
@@ -129,6 +131,21 @@ async def test_whoever_may_hear_no_more_loses_all_and_gets_it_back_with_the_righ
     assert list(house.participant("bob").subscriptions) == [sid]
 
 
+async def test_who_may_hear_only_later_hears_on_the_connection_that_we_offer(
+    house: House,
+) -> None:
+    """With two connections, data keep coming on the one that was primary from the start."""
+    alice = await house.attend("alice")
+    sid = await alice.publish("audio", "voice")
+    bob = await house.attend("bob", can_subscribe=False)
+    permit(house, "bob", can_subscribe=True)
+    assert bob.answer_to(await bob.wait_for("offer")) == [sid]
+    participant = house.participant("bob")
+    subscription = participant.subscriptions[sid]
+    assert subscription.connection is participant.connections[Target.SUBSCRIBER]
+    assert participant.downlink is participant.connections[Target.PUBLISHER]
+
+
 async def test_the_same_rights_again_are_no_news(house: House) -> None:
     alice = await house.enter("alice")
     permit(house, "alice")
@@ -198,3 +215,14 @@ async def test_a_full_room_lets_in_nobody_but_agents_and_whoever_was_there(
     await house.enter("robot", agent=True)
     await house.enter("alice")
     assert sorted(house.room().participants) == ["alice", "robot"]
+
+
+async def test_in_a_crowd_all_are_told_but_not_all_in_one_turn(house: House) -> None:
+    crowd = [await house.enter(f"guest-{number}") for number in range(WOKEN_AT_ONCE + 20)]
+    await trio.sleep(10)
+    for each in crowd:
+        await each.hear()
+    change = Change(metadata="m")
+    changes.describe(house.room(), house.participant("guest-0"), change)
+    for each in crowd:
+        assert [info.metadata for info in await about("guest-0", each)] == ["m"]

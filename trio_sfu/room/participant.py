@@ -41,7 +41,8 @@ class Listener(Protocol):
 
     def participant_changed(self, participant: "Participant", *, urgent: bool) -> None:
         """Somebody joined, left, or says something else of themselves. Of oneself a
-        participant hears only what the application changed, or it itself by request."""
+        participant hears only what the application changed, or it itself by request. What is
+        urgent is to be told once the room says `deadline_moved`, at most a few turns later."""
 
     def room_changed(self) -> None:
         """The room's metadata or numbers changed."""
@@ -198,6 +199,12 @@ class Participant:
     def downlink(self) -> PeerConnection:
         """The connection on which this one hears; the data from others comes here too."""
         return self.connections[Target.SUBSCRIBER] if self.subscriber_primary else self.uplink
+
+    @property
+    def hearing(self) -> PeerConnection:
+        """The connection that carries what this one hears: never the one that they publish on,
+        if they have two, even if they did not hear anybody when they joined."""
+        return self.connections.get(Target.SUBSCRIBER, self.uplink)
 
     def advance(self, state: ParticipantState) -> bool:
         """Whether *state* is further than so far; there is no way back."""

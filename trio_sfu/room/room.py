@@ -14,6 +14,7 @@ shutdown procedure. All that a participant is in the room's tables is put there
 and taken out by one `with`.
 """
 
+import itertools
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -50,6 +51,10 @@ from trio_sfu.room.track import PublishedTrack
 
 REPORT_INTERVAL: Final = 5.0
 """Seconds between two reports of how many there are; LiveKit's."""
+
+WOKEN_AT_ONCE: Final = 40
+"""Participants that begin to tell their clients of a change in one turn of the loop. It takes
+each some 100 microseconds, and 500 of them would hold up everybody's media."""
 
 Life = Callable[[Participant], Awaitable[object]]
 """What a participant's client does in the room: returns when it is done with it."""
@@ -98,6 +103,8 @@ class Room:
         self._visited = False
         self.observe: Observer = ignore
         """Told of what others outside want to know."""
+        self._to_wake: dict[Participant, None] = {}
+        self._waking = trio.Event()
         self._nursery = nursery
         self._expiry = trio.Event()
         self._news = trio.Event()
@@ -220,6 +227,26 @@ class Room:
         for other in self.participants.values():
             if themselves if other is participant else not participant.hidden:
                 other.listener.participant_changed(participant, urgent=urgent)
+                if urgent:
+                    self._to_wake[other] = None
+        self._wake()
+        if self._to_wake:
+            self._waking.set()
+
+    def _wake(self) -> None:
+        """Let some of those speak who have something urgent to tell their clients."""
+        for participant in list(itertools.islice(self._to_wake, WOKEN_AT_ONCE)):
+            del self._to_wake[participant]
+            participant.listener.deadline_moved()
+
+    async def wake(self) -> None:
+        """Let the others speak in the turns after that: media goes on between two turns."""
+        while True:
+            await self._waking.wait()
+            self._waking = trio.Event()
+            while self._to_wake:
+                await trio.lowlevel.checkpoint()
+                self._wake()
 
     def _count(self, participant: Participant) -> None:
         """*participant* came or went."""
@@ -340,7 +367,7 @@ class Room:
 
     def attach(self, participant: Participant, track: PublishedTrack) -> Subscription:
         """Begin to send *track* to *participant*: `reconcile` says when."""
-        subscription = track.subscribe(participant, participant.downlink, self.entropy)
+        subscription = track.subscribe(participant, participant.hearing, self.entropy)
         participant.subscriptions[track.sid] = subscription
         participant.listener.subscriptions_changed()
         return subscription
@@ -392,6 +419,7 @@ async def run_room(
         room = make(nursery)
         nursery.start_soon(room.speak)
         nursery.start_soon(room.report)
+        nursery.start_soon(room.wake)
         task_status.started(room)
         try:
             await room.expire()

@@ -260,8 +260,10 @@ class Session:
 
     def participant_changed(self, participant: Participant, *, urgent: bool) -> None:
         if self.participant.state is not ParticipantState.JOINING:
+            before = self._updates.deadline
             self._updates.note(participant, self._clock(), urgent=urgent)
-            self.ring()
+            if not urgent and self._updates.deadline < before:
+                self.ring()
 
     def room_changed(self) -> None:
         if self.participant.state is not ParticipantState.JOINING:
