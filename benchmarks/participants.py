@@ -10,6 +10,7 @@ import gc
 import json
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import trio
@@ -64,11 +65,13 @@ def main(order: dict[str, Any]) -> dict[str, Any]:
             }
         case "joins":
             before, start = usage(server), time.monotonic()
-            joins = sorted(trio.run(load.run_joins, url, token, order["count"], order["in_a_room"]))
+            run = partial(load.run_joins, url, token, order["count"], order["in_a_room"])
+            joins = sorted(trio.run(run, order["path"] == "/rtc/v1"))
             used, wall = usage(server).cpu - before.cpu, time.monotonic() - start
             return {
                 "joins": len(joins),
                 "joins_a_cpu_second": len(joins) / used,
+                "ms_a_join": 1e3 * used / len(joins),
                 "joins_a_second": len(joins) / wall,
                 "median_seconds": joins[len(joins) // 2],
             }

@@ -49,8 +49,9 @@ async def test_every_packet_of_every_publisher_reaches_everybody_else(
 
 
 @pytest.mark.slow
-async def test_joins_and_first_packets_are_timed(url: str) -> None:
-    joins = await run_joins(url, token, 3, in_a_room=2)
+@pytest.mark.parametrize("one_connection", [True, False])
+async def test_joins_and_first_packets_are_timed(url: str, one_connection: bool) -> None:
+    joins = await run_joins(url, token, 3, in_a_room=2, one_connection=one_connection)
     assert len(joins) == 3
     assert min(joins) > 0
     [waited] = await run_first_packets(url, token, 1)

@@ -201,17 +201,26 @@ Mark = Callable[[str], object]
 class Gathering:
     """Participants that run in *nursery*, in any number of rooms."""
 
-    def __init__(self, url: str, token: Token, nursery: trio.Nursery) -> None:
+    def __init__(
+        self, url: str, token: Token, nursery: trio.Nursery, *, one_connection: bool = True
+    ) -> None:
+        """*one_connection* is as for `run_participant`."""
         self.members: list[Participant] = []
         self._url = url
         self._token = token
         self._nursery = nursery
+        self._one_connection = one_connection
         # One certificate for all: what it costs to make is not what is measured.
         self._certificate = certificate.generate(os.urandom, time.time())
 
     async def join(self, room: str, identity: str) -> Participant:
         """Let one more in."""
-        run = partial(run_participant, certificate_=self._certificate, host="127.0.0.1")
+        run = partial(
+            run_participant,
+            certificate_=self._certificate,
+            host="127.0.0.1",
+            one_connection=self._one_connection,
+        )
         token = self._token(room, identity)
         member: Participant = await self._nursery.start(run, self._url, token)
         self.members.append(member)
@@ -288,15 +297,18 @@ async def run_load(url: str, token: Token, load: Load, mark: Mark = lambda _: No
     return report
 
 
-async def run_joins(url: str, token: Token, count: int, in_a_room: int) -> tuple[float, ...]:
+async def run_joins(
+    url: str, token: Token, count: int, in_a_room: int, one_connection: bool
+) -> tuple[float, ...]:
     """Let *count* participants join, a few at once, *in_a_room* of them in each room.
 
-    All stay until the last is in. Gives how long each took to be connected.
+    *one_connection* says by which path. All stay until the last is in. Gives how long each
+    took to be connected.
     """
     tag = os.urandom(4).hex()
     joins: list[float] = []
     async with trio.open_nursery() as nursery:
-        gathering = Gathering(url, token, nursery)
+        gathering = Gathering(url, token, nursery, one_connection=one_connection)
         for start in range(0, count, in_a_room):
             room = f"joins-{tag}-{start}"
             joins += await gathering.join_all(room, min(in_a_room, count - start))

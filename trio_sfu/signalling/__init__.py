@@ -9,8 +9,10 @@ a pair of channels, and need not know where the room is. `serve` lets the partic
 in and runs the session in the room's nursery until either side ends. `session` itself
 waits for nothing: requests in, responses out, a deadline. `requests` is the table of
 what may be asked. `publishing` makes tracks of what was announced (`announcements`)
-and offered, `subscribing` sections of what is to be heard; `negotiation` decides when
-to offer, `updates` whom to tell of when, `packets` stamps data with their sender.
+and offered, `subscribing` sections of what is to be heard. `paths` knows which side
+offers what: on two connections (`negotiation` decides when we do), or on one, where the
+client offers all (`receivers` counts what it must offer for us). `updates` decides whom
+to tell of when, `packets` stamps data with their sender.
 `translate` has protobuf on one side and the room's values on the other.
 
 **Where it is hard.** Order. A client must know a participant before the offer that
@@ -24,7 +26,6 @@ offer always tells all of it.
 names and queues have limits with names. A description that makes no sense ends its
 client, which may come again; whatever else it says, at most it is told no.
 
-**What is left out.** Resuming, one PeerConnection for both directions, dynacast,
-subscription permissions, data tracks: each has its request, which is passed over until
-it is built. docs/assumptions/livekit.md has what we decided and where we deviate.
+**What is left out.** Dynacast and data tracks: each has its request, which is passed over
+until it is built. docs/assumptions/livekit.md has what we decided and where we deviate.
 """
