@@ -5,11 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
-from tests.signalling.house import Caller, House, kinds, sending
+from tests.signalling.house import Caller, House, kinds, open_house, sending
 from tests.sim import entropy
+from trio_sfu.config import CODECS, RoomConfig
 from trio_sfu.room.grants import Source
-from trio_sfu.room.info import TrackKind
+from trio_sfu.room.info import TrackInfo, TrackKind
 from trio_sfu.signalling.announcements import (
+    MAX_NAMED,
     MAX_PENDING,
     MAX_TEXT,
     MAX_TRACKS,
@@ -17,6 +19,7 @@ from trio_sfu.signalling.announcements import (
     Section,
     make_info,
 )
+from trio_sfu.signalling.join import ClientInfo
 
 pytestmark = pytest.mark.virtual_time
 
@@ -334,11 +337,134 @@ async def test_redundant_sound_is_published_as_what_it_is(house: House) -> None:
     assert [each.mime_type for each in tracks] == ["audio/red"]
 
 
+# --- names, limits, codecs
+
+
+async def test_a_name_that_is_taken_waits_for_its_turn(house: House) -> None:
+    """As when an application unpublishes a microphone and publishes it again at once."""
+    alice, bob = await house.enter("alice"), await audience(house)
+    old = await alice.publish("audio", "mic")
+    alice.announce("audio", "mic", name="again")
+    (response,) = await alice.hear_of("request_response")
+    assert (response.reason, response.add_track.cid) == (Reason.QUEUED, "mic")
+    await bob.hear()
+    del alice.sendings["mic"]
+    await alice.renegotiate()
+    assert await tracks_told(bob) == [[]]
+    alice.sendings["mic"] = sending("audio", "mic")
+    await alice.renegotiate()
+    (tracks,) = await tracks_told(bob)
+    assert [each.name for each in tracks] == ["again"]
+    assert tracks[0].sid != old
+
+
+async def test_its_turn_comes_with_the_offer_that_ends_the_old_one(house: House) -> None:
+    alice = await house.enter("alice")
+    old = await alice.publish("audio", "mic")
+    alice.announce("audio", "mic")
+    await alice.hear()
+    del alice.sendings["mic"]
+    new = await alice.renegotiate()
+    assert new not in ("", old)
+
+
+async def test_at_most_three_wait_by_one_name_and_twenty_in_all(house: House) -> None:
+    alice = await house.enter("alice")
+    for _ in range(4):
+        alice.announce("audio", "same")
+    for number in range(MAX_PENDING - MAX_NAMED + 1):
+        alice.announce("audio", f"other {number}")
+    refused = await alice.hear_of("request_response")
+    assert [(each.reason, each.message) for each in refused] == [
+        (Reason.QUEUED, ""),
+        (Reason.QUEUED, ""),
+        (
+            Reason.LIMIT_EXCEEDED,
+            "too many pending queued tracks, rejecting new track, numPendingTracksQueued: 3",
+        ),
+        (
+            Reason.LIMIT_EXCEEDED,
+            "too many pending tracks, rejecting new track, numPendingTracks: 20",
+        ),
+    ]
+
+
+async def test_a_second_codec_is_for_a_track_that_there_is(house: House) -> None:
+    alice = await house.enter("alice")
+    alice.announce("video", "backup", sid="TR_none")
+    (response,) = await alice.hear_of("request_response")
+    assert response.reason == Reason.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("enabled", "asked", "found"),
+    [
+        (CODECS, "vp9", "video/vp9"),
+        (CODECS, "mpeg2", "video/VP8"),
+        (("video/H264", "audio/opus"), "vp8", "video/H264"),
+        (("video/H264", "video/VP8"), "H264", "video/H264"),
+    ],
+)
+async def test_a_codec_that_the_room_has_not_becomes_the_first_that_it_has(
+    nursery: trio.Nursery, enabled: tuple[str, ...], asked: str, found: str
+) -> None:
+    house = await open_house(nursery, RoomConfig(enabled_codecs=enabled))
+    alice = await house.enter("alice")
+    alice.announce("video", "cid", simulcast_codecs=[rtc.SimulcastCodec(codec=asked, cid="cid")])
+    (published,) = await alice.hear_of("track_published")
+    assert [each.mime_type for each in published.track.codecs] == [found]
+
+
+async def test_nothing_is_taken_in_a_codec_that_the_room_has_not(nursery: trio.Nursery) -> None:
+    house = await open_house(nursery, RoomConfig(enabled_codecs=("video/H264", "audio/opus")))
+    alice, bob = await house.knock("alice"), await audience(house)
+    (join,) = await alice.hear_of("join")
+    assert [each.mime for each in join.enabled_publish_codecs] == ["video/H264", "audio/opus"]
+    assert [each.mime for each in join.room.enabled_codecs] == ["video/H264", "audio/opus"]
+    alice.announce("video", "cid")
+    alice.sendings["cid"] = sending("video", "cid", mime="video/VP8")
+    await alice.renegotiate()
+    assert await tracks_told(bob) == []
+    alice.sendings["cid"] = sending("video", "cid", mime="video/VP8", fallbacks=("video/H264",))
+    await alice.renegotiate()
+    (tracks,) = await tracks_told(bob)
+    assert [each.mime_type for each in tracks] == ["video/H264"]
+
+
+@pytest.mark.parametrize(
+    ("client", "without"),
+    [
+        (ClientInfo(browser="Safari", browser_version="17.4"), {"video/AV1"}),
+        (ClientInfo(browser="Safari", browser_version="18.4"), {"video/AV1", "video/VP9"}),
+        (ClientInfo(browser="Firefox", os="Linux"), {"video/H264"}),
+        (ClientInfo(browser="Firefox", os="Windows"), set()),
+        (ClientInfo(device_model="Xiaomi 2201117TI", os="Android"), {"video/H264"}),
+    ],
+)
+async def test_clients_are_told_what_they_only_believe_to_be_able_to_send(
+    house: House, client: ClientInfo, without: set[str]
+) -> None:
+    caller = await house.knock("alice", client=client)
+    (join,) = await caller.hear_of("join")
+    assert set(CODECS) - {each.mime for each in join.enabled_publish_codecs} == without
+    told = join.client_configuration.disabled_codecs.publish
+    assert {each.mime for each in told} == without
+
+
+async def test_what_older_clients_say_of_sound_is_told_as_features(house: House) -> None:
+    alice = await house.enter("alice")
+    alice.announce("audio", "cid", stereo=True, disable_dtx=True)
+    (published,) = await alice.hear_of("track_published")
+    features = models.AudioTrackFeature
+    assert list(published.track.audio_features) == [features.TF_STEREO, features.TF_NO_DTX]
+
+
 # --- the table, by itself
 
 
-def info(kind: TrackKind, cid: str) -> rtc.AddTrackRequest:
-    return rtc.AddTrackRequest(cid=cid, type=kind.name, simulcast_codecs=[rtc.SimulcastCodec()])
+def info(kind: TrackKind, cid: str, seed: int = 1) -> TrackInfo:
+    request = rtc.AddTrackRequest(cid=cid, type=kind.name, simulcast_codecs=[rtc.SimulcastCodec()])
+    return make_info(request, kind, CODECS, entropy(seed))
 
 
 @given(
@@ -351,9 +477,11 @@ def test_no_track_is_in_two_sections_and_none_is_of_another_kind(
     announced: list[tuple[TrackKind, str]], offered: list[tuple[TrackKind, str]]
 ) -> None:
     announcements = Announcements()
-    random = entropy(1)
-    for kind, cid in announced:
-        announcements.add(info(kind, cid), kind, random)
+    turns = [
+        announcements.add(cid, info(kind, cid, seed), published=False)
+        for seed, (kind, cid) in enumerate(announced)
+    ]
+    assert sum(turns) == len({cid for _, cid in announced})
     sections = [Section(str(mid), kind, cid) for mid, (kind, cid) in enumerate(offered)]
     assigned = announcements.assign(sections)
     assert len({each.sid for each in assigned.values()}) == len(assigned)
@@ -361,7 +489,8 @@ def test_no_track_is_in_two_sections_and_none_is_of_another_kind(
         if section.mid in assigned:
             assert assigned[section.mid].kind is section.kind
     for kind in TrackKind:
-        waiting = [each for each, _ in announced if each is kind]
+        its_turn = zip(announced, turns, strict=True)
+        waiting = [each for (each, _), turn in its_turn if turn and each is kind]
         wanting = [each for each in sections if each.kind is kind]
         count = sum(each.kind is kind for each in assigned.values())
         assert count == min(len(waiting), len(wanting))
@@ -372,8 +501,9 @@ def test_a_codecs_own_cid_names_its_track_too() -> None:
     request = rtc.AddTrackRequest(
         cid="cid", simulcast_codecs=[rtc.SimulcastCodec(codec="vp9", cid="vp9's"), {"codec": "vp8"}]
     )
-    announcements.add(info(VIDEO, "first"), VIDEO, entropy(1))
-    wanted = announcements.add(request, VIDEO, entropy(2))
+    announcements.add("first", info(VIDEO, "first"), published=False)
+    wanted = make_info(request, VIDEO, CODECS, entropy(2))
+    announcements.add("cid", wanted, published=False)
     assert announcements.assign([Section("0", VIDEO, "vp9's")]) == {"0": wanted}
     announcements.take(wanted.sid)
     assert len(announcements) == 1
@@ -389,4 +519,4 @@ def test_svc_is_one_stream_whatever_its_layers(codec: str, layers: int, simulcas
         layers=[models.VideoLayer(quality=quality) for quality in range(layers)],
         simulcast_codecs=[rtc.SimulcastCodec(codec=codec, cid="cid")],
     )
-    assert make_info(request, VIDEO, entropy(1)).simulcast == simulcast
+    assert make_info(request, VIDEO, CODECS, entropy(1)).simulcast == simulcast

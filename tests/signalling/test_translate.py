@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
+from trio_sfu.config import CODECS
 from trio_sfu.room.grants import Grants, Kind, Source
 from trio_sfu.room.info import (
     CodecInfo,
@@ -114,12 +115,12 @@ def test_codecs_are_named_in_full_and_once() -> None:
             rtc.SimulcastCodec(codec="VP9", cid="c"),
         ],
     )
-    found = translate.codecs(request, TrackKind.VIDEO)
+    found = translate.codecs(request, TrackKind.VIDEO, CODECS)
     assert [(each.mime, each.cid) for each in found] == [("video/vp9", "a"), ("video/VP8", "b")]
 
 
 def test_a_track_without_codecs_has_one_without_a_name() -> None:
-    (codec,) = translate.codecs(rtc.AddTrackRequest(cid="cid"), TrackKind.AUDIO)
+    (codec,) = translate.codecs(rtc.AddTrackRequest(cid="cid"), TrackKind.AUDIO, CODECS)
     assert (codec.mime, codec.cid) == ("", "cid")
 
 

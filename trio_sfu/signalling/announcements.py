@@ -7,7 +7,7 @@ announced cid, Firefox's is not, and then the first announcement of that kind th
 waits is meant (wire guide: "Matching media to AddTrack").
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -21,6 +21,9 @@ from trio_sfu.signalling import translate
 
 MAX_PENDING: Final = 20
 """Announcements of one client that wait for media; LiveKit's number."""
+
+MAX_NAMED: Final = 3
+"""Announcements by one name that wait at a time; LiveKit's number."""
 
 MAX_TRACKS: Final = 128
 """Tracks of one client, announced or published. Everybody is told of each of them."""
@@ -74,15 +77,39 @@ class Announcements:
 
     def __init__(self) -> None:
         self._pending: list[Pending] = []
+        self._queued: list[Pending] = []
+        """Announced by a name that another has yet."""
 
     def __len__(self) -> int:
-        return len(self._pending)
+        return len(self._pending) + len(self._queued)
 
-    def add(self, request: rtc.AddTrackRequest, kind: TrackKind, entropy: Entropy) -> TrackInfo:
-        """Give the announced track its SID. The caller has looked at limits and rights."""
-        info = make_info(request, kind, entropy)
-        self._pending.append(Pending(request.cid, info))
-        return info
+    def add(self, cid: str, info: TrackInfo, *, published: bool) -> bool:
+        """*info* is announced as *cid*; whether it is its turn.
+
+        It is not while another is announced, or *published*, by the same name: then it
+        is answered when that one has ended. The caller has looked at limits and rights.
+        """
+        pending = Pending(cid, info)
+        if published or self.find(cid) is not None:
+            self._queued.append(pending)
+            return False
+        self._pending.append(pending)
+        return True
+
+    def named(self, cid: str) -> int:
+        """How many of that name wait, for media or for their turn."""
+        waiting = sum(cid in each.cids for each in self._pending)
+        return waiting + sum(each.cid == cid for each in self._queued)
+
+    def advance(self, published: Collection[str]) -> list[Pending]:
+        """Those whose turn it is now: nothing *published* has their name any more."""
+        turned: list[Pending] = []
+        for each in list(self._queued):
+            if each.cid not in published and self.find(each.cid) is None:
+                self._queued.remove(each)
+                self._pending.append(each)
+                turned.append(each)
+        return turned
 
     @property
     def sids(self) -> list[str]:
@@ -142,12 +169,17 @@ def too_long(request: rtc.AddTrackRequest) -> bool:
     return any(len(text) > MAX_TEXT for text in texts)
 
 
-def make_info(request: rtc.AddTrackRequest, kind: TrackKind, entropy: Entropy) -> TrackInfo:
-    """What others will see of the announced track, as far as it is known before its media."""
+def make_info(
+    request: rtc.AddTrackRequest, kind: TrackKind, enabled: Sequence[str], entropy: Entropy
+) -> TrackInfo:
+    """What others will see of the announced track, as far as it is known before its media.
+
+    It gets its SID here. *enabled* are the codecs in which it may be published.
+    """
     source = translate.source(request.source)
     codecs = tuple(
         attrs.evolve(codec, layer_mode=codec.layer_mode or _layer_mode(codec.mime))
-        for codec in translate.codecs(request, kind)
+        for codec in translate.codecs(request, kind, enabled)
     )
     layers = translate.layers(request.layers) or codecs[0].layers
     letter = "A" if kind is TrackKind.AUDIO else "V"

@@ -6,7 +6,7 @@ first time and unpublishes what none carries any more. Either may be there first
 announcement or its media, so an announcement settles the last offer once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import attrs
@@ -19,11 +19,11 @@ from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.track import PublishedTrack
 from trio_sfu.sdp.agreement import KINDS, AgreedSection, Receiving, SectionPlan
-from trio_sfu.sdp.formats import RTX, spell
+from trio_sfu.sdp.formats import RTX
 from trio_sfu.sdp.session import MediaSection
 from trio_sfu.signalling import negotiation, translate
-from trio_sfu.signalling.announcements import Announcements, Section
-from trio_sfu.signalling.devices import picks_its_own_codec, takes_red
+from trio_sfu.signalling.announcements import Announcements, Section, make_info
+from trio_sfu.signalling.devices import picks_its_own_codec, takes_red, unpublishable
 from trio_sfu.signalling.join import ClientInfo
 
 _TF_STEREO: Final = models.AudioTrackFeature.TF_STEREO
@@ -50,10 +50,27 @@ class Publishing:
         self._agreed: Sequence[AgreedSection] = ()
         """The sections of the client's last offer."""
 
-    def announce(self, request: rtc.AddTrackRequest, kind: TrackKind) -> None:
-        info = self.announcements.add(request, kind, self._entropy)
+    @property
+    def codecs(self) -> tuple[str, ...]:
+        """In which the client may publish, in our order: the room's but for the client's own
+        exceptions."""
+        without = unpublishable(self._client)
+        return tuple(mime for mime in self._room.enabled_codecs if mime not in without)
+
+    def announce(self, request: rtc.AddTrackRequest, kind: TrackKind) -> bool:
+        """Whether it is the track's turn: it is told the client then, else when it is."""
+        info = make_info(request, kind, self.codecs, self._entropy)
+        published = request.cid in _names(self._participant.tracks.values())
+        if not self.announcements.add(request.cid, info, published=published):
+            return False
         self._respond(_published(request.cid, info))
         self.settle(self._agreed)  # its media may have come first
+        return True
+
+    def _advance(self, staying: Collection[PublishedTrack]) -> None:
+        """Names that only tracks had which are not *staying* are free for others now."""
+        for each in self.announcements.advance(_names(staying)):
+            self._respond(_published(each.cid, each.info))
 
     def announced(self) -> list[rtc.SignalResponse]:
         """What the client was answered to its announcements that still wait for media."""
@@ -72,22 +89,25 @@ class Publishing:
         ]
         tracks = self._participant.uplink.tracks
         kept = {
-            each.mid: tracks[each.mid].info
+            each.mid: tracks[each.mid]
             for each in sending
             if each.mid in tracks and not self._replaced(tracks[each.mid], each.track_id)
         }
+        self._advance(kept.values())
         found = self.announcements.assign(each for each in sending if each.mid not in kept)
-        return {mid: self._section_plan(info) for mid, info in (kept | found).items()}
+        found |= {mid: track.info for mid, track in kept.items()}
+        unknown = SectionPlan(receive=Receiving(mimes=self.codecs))
+        return {
+            each.mid: self._section_plan(found[each.mid]) if each.mid in found else unknown
+            for each in sending
+        }
 
     def _section_plan(self, info: TrackInfo) -> SectionPlan:
         codec = info.codecs[0].mime if info.codecs and info.codecs[0].mime else None
         audio = info.kind is TrackKind.AUDIO
-        enabled = self._room.enabled_codecs
-        if codec is not None and spell(codec) not in enabled:
-            codec = None  # what is enabled, in the client's own order, as LiveKit falls back
         return SectionPlan(
             receive=Receiving(
-                mimes=enabled,
+                mimes=self.codecs,
                 prefer=codec,
                 only=not audio and picks_its_own_codec(self._client),
                 red=audio and self._may_repeat(info),
@@ -116,6 +136,7 @@ class Publishing:
                 self._publish_section(connection, flowing[mid], track.info)
             else:
                 track.reconfigure(negotiation.receive_section(flowing[mid]))
+        self._advance(connection.tracks.values())
         news = self.announcements.assign(
             Section(mid, TrackKind(each.kind), each.track_id)
             for mid, each in flowing.items()
@@ -165,6 +186,13 @@ def _media_of(section: AgreedSection) -> str | None:
     """
     mimes = (each.mime for each in section.formats.values())
     return next((mime for mime in mimes if mime != RTX), None)
+
+
+def _names(tracks: Collection[PublishedTrack]) -> set[str]:
+    """What the client calls *tracks*: in its announcements, and in its offers."""
+    names = {track.client_id for track in tracks}
+    names |= {codec.cid for track in tracks for codec in track.info.codecs}
+    return names - {""}
 
 
 def _published(cid: str, info: TrackInfo) -> rtc.SignalResponse:

@@ -17,7 +17,7 @@ from trio_sfu.room import reconcile
 from trio_sfu.room.connection import Target
 from trio_sfu.room.info import LeaveReason, TrackKind
 from trio_sfu.signalling import data_requests, describing, translate
-from trio_sfu.signalling.announcements import MAX_PENDING, MAX_TRACKS, too_long
+from trio_sfu.signalling.announcements import MAX_NAMED, MAX_PENDING, MAX_TRACKS, too_long
 from trio_sfu.signalling.resume import sync_state
 from trio_sfu.signalling.scenarios import simulate
 
@@ -90,14 +90,27 @@ def add_track(session: "Session", message: rtc.AddTrackRequest) -> None:
         session.refuse(Reason.NOT_ALLOWED, "does not have permission to publish", add_track=message)
     elif kind is None:
         session.refuse(Reason.UNSUPPORTED_TYPE, "unsupported track type", add_track=message)
+    elif message.sid:  # a second codec for a track, which is not taken yet
+        if message.sid not in session.participant.tracks:
+            session.refuse(Reason.NOT_FOUND, "", add_track=message)
     elif waiting >= MAX_PENDING:
-        session.refuse(Reason.LIMIT_EXCEEDED, "too many pending tracks", add_track=message)
+        session.refuse(
+            Reason.LIMIT_EXCEEDED,
+            f"too many pending tracks, rejecting new track, numPendingTracks: {waiting}",
+            add_track=message,
+        )
+    elif (named := session.publishing.announcements.named(message.cid)) >= MAX_NAMED:
+        session.refuse(
+            Reason.LIMIT_EXCEEDED,
+            f"too many pending queued tracks, rejecting new track, numPendingTracksQueued: {named}",
+            add_track=message,
+        )
     elif waiting + len(session.participant.tracks) >= MAX_TRACKS:
         session.refuse(Reason.LIMIT_EXCEEDED, "too many tracks", add_track=message)
     elif too_long(message):
         session.refuse(Reason.LIMIT_EXCEEDED, "a name is too long", add_track=message)
-    elif not message.sid:  # with one it is a second codec for a track: not taken yet
-        session.publishing.announce(message, kind)
+    elif not session.publishing.announce(message, kind):
+        session.refuse(Reason.QUEUED, "", add_track=message)
 
 
 def mute(session: "Session", message: rtc.MuteTrackRequest) -> None:

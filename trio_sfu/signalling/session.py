@@ -6,7 +6,7 @@ calls, and leaves as LiveKit's messages in `take_responses`. Nothing here waits;
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -23,6 +23,7 @@ from trio_sfu.room.speakers import Speaker
 from trio_sfu.room.track import PublishedTrack
 from trio_sfu.room.wanted import Failure
 from trio_sfu.signalling import packets, resume, translate
+from trio_sfu.signalling.devices import unpublishable
 from trio_sfu.signalling.infos import info_of
 from trio_sfu.signalling.join import JoinRequest
 from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
@@ -346,6 +347,11 @@ class Session:
             server_info=info,
             server_version=info.version,
             server_region=info.region,
-            enabled_publish_codecs=translate.codecs_of(self.room),
+            enabled_publish_codecs=_codecs(self.publishing.codecs),
+            client_configuration=translate.client_configuration(unpublishable(self._join.client)),
             fast_publish=self.participant.who.grants.can_publish,
         )
+
+
+def _codecs(mimes: Iterable[str]) -> list[models.Codec]:
+    return [models.Codec(mime=mime) for mime in mimes]

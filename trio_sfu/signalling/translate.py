@@ -6,7 +6,7 @@ cut at a limit, for nobody has a hundred simulcast layers.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -263,6 +263,14 @@ def leave(reason: LeaveReason, action: "rtc.LeaveRequest.Action") -> rtc.SignalR
     )
 
 
+def client_configuration(unpublishable: Iterable[str]) -> models.ClientConfiguration | None:
+    """What a client shall do otherwise than by itself; None if nothing."""
+    codecs = [models.Codec(mime=mime) for mime in unpublishable]
+    if not codecs:
+        return None
+    return models.ClientConfiguration(disabled_codecs=models.DisabledCodecs(publish=codecs))
+
+
 def subscription_failed(sid: str, failure: Failure) -> rtc.SignalResponse:
     """That a client does not get a track that it asked for."""
     return rtc.SignalResponse(
@@ -351,12 +359,20 @@ def layers(messages: Iterable[models.VideoLayer]) -> tuple[Layer, ...]:
     return tuple(sorted(found, key=lambda layer: layer.quality))
 
 
-def codecs(request: rtc.AddTrackRequest, kind: TrackKind) -> tuple[CodecInfo, ...]:
-    """The codecs in which a track is announced; one without a name where none is."""
+def codecs(
+    request: rtc.AddTrackRequest, kind: TrackKind, enabled: Sequence[str]
+) -> tuple[CodecInfo, ...]:
+    """The codecs in which a track is announced; one without a name where none is.
+
+    Of those that are not *enabled* each becomes the first that is, of its kind.
+    """
     prefix = f"{kind.value}/"
+    known = {mime.lower() for mime in enabled}
+    fallback = next((mime for mime in enabled if mime.startswith(prefix)), "")
     found: dict[str, CodecInfo] = {}
     for each in list(request.simulcast_codecs)[:MAX_LIST]:
         mime = each.codec if each.codec.startswith(prefix) else prefix + each.codec
+        mime = mime if mime.lower() in known else fallback
         info = CodecInfo(
             mime=mime if each.codec else "",
             cid=each.cid,
