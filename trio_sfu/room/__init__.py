@@ -12,9 +12,9 @@ passes and under which number. Whoever wants something of somebody else's connec
 leaves a wish in its mailbox. `node` has all rooms of a process.
 
 **Two halves.** `layers`, `presence`, `rewriter`, `timeline`, `pictures`, `forwarder`,
-`queue`, `keyframes`, `wanted`, `choices`, `permission`, `speakers`, `grants`, `info` and
-`ids` are values and functions without Trio, and where the thinking is. The rest is who
-waits for what.
+`queue`, `keyframes`, `wanted`, `choices`, `permission`, `redundancy`, `filler`,
+`speakers`, `grants`, `info` and `ids` are values and functions without Trio, and where
+the thinking is. The rest is who waits for what.
 
 **Where it is hard.** A subscriber must believe that it hears one encoder that never
 stops, although it is moved between streams and misses what we leave out: `forwarder`

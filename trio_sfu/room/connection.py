@@ -28,6 +28,7 @@ from trio_sfu.peer.events import (
     Wish,
 )
 from trio_sfu.peer.transport import PeerTransport
+from trio_sfu.room.filler import Filler
 from trio_sfu.room.rewriter import Drop
 from trio_sfu.room.speakers import Speakers
 from trio_sfu.room.subscription import Subscription
@@ -76,6 +77,7 @@ class PeerConnection:
         self._hear = hear
         self._heard = False
         """Whether the peer has anything to say: that it was asked costs as much as a turn."""
+        self._filling: dict[Subscription, Filler] = {}
         self._audio: dict[Subscription, None] = {}
         self._video: dict[Subscription, None] = {}
 
@@ -103,6 +105,14 @@ class PeerConnection:
         (self._audio if subscription.audio else self._video)[subscription] = None
         self.mailbox.ring()
 
+    def fill(self, subscription: Subscription) -> None:
+        """*subscription* has another filler, or none any more."""
+        if subscription.filler is None:
+            self._filling.pop(subscription, None)
+        else:
+            self._filling[subscription] = subscription.filler
+            self.ready(subscription)
+
     # --- what the driver asks of a core
 
     @property
@@ -111,6 +121,8 @@ class PeerConnection:
         if self.tracks:
             asked = min(track.key_frames.deadline for track in self.tracks.values())
             deadline = min(deadline, asked)
+        if self._filling:
+            deadline = min(deadline, *(each.deadline for each in self._filling.values()))
         return deadline
 
     def receive(self, datagrams: list[Datagram], now: float) -> None:
@@ -123,6 +135,9 @@ class PeerConnection:
             self._heard = True
         for track in self.tracks.values():
             track.ask(now)
+        for subscription, filler in self._filling.items():
+            if now >= filler.deadline:
+                self.ready(subscription)
 
     # --- between hearing and speaking
 

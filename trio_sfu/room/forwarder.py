@@ -71,12 +71,17 @@ class Forwarder:
         """*ssrc*, *payload_type*: the subscriber's. *adapter* changes payloads of sound.
         Nothing passes before `set_target`."""
         self.drops: Counter[Drop] = Counter()
+        self.mime = mime
         self._ssrc = ssrc
         self._payload_type = payload_type
         pictures = mime.lower().startswith("video/") and describer(mime) is not None
         self._layers = LayerSelector(key_frames=pictures)
         self._rewriter = Rewriter(first_sequence)
         self._timeline = Timeline(clock_rate)
+        self._clock_rate = clock_rate
+        self._video = mime.lower().startswith("video/")
+        self._inserted: int | None = None
+        """The timestamp of our own last packet, if nothing was forwarded since."""
         self._pictures = Pictures() if mime.lower() == "video/vp8" else adapter
         self._muted = False
         self._source_layer = _NO_LAYER
@@ -157,6 +162,25 @@ class Forwarder:
             return None
         return (rtp_timestamp + self._timeline.offset) & 0xFFFFFFFF
 
+    def insert(self, payload: bytes, seconds: float, now: float) -> Outgoing:
+        """A packet of our own, the only one of its frame, *seconds* after the last."""
+        steps = round(seconds * self._clock_rate)
+        if self._inserted is not None:
+            timestamp = self._inserted + steps
+        elif self._last is not None:
+            timestamp = self._last.timestamp + self._timeline.offset + steps
+        else:
+            timestamp = round(now * self._clock_rate)
+        self._inserted = timestamp & 0xFFFFFFFF
+        self._layers.interrupt()
+        if self._pictures is not None:
+            payload = self._pictures.insert() + payload
+        packet = RtpPacket(self._payload_type, True, 0, self._inserted, self._ssrc, {}, payload)
+        number = self._rewriter.insert()
+        return Outgoing(
+            packet, number & 0xFFFF, self._inserted, self._ssrc, self._payload_type, self._video
+        )
+
     # --- the packets
 
     def forward(self, layer: int, packets: Iterable[RtpPacket]) -> list[Outgoing]:
@@ -203,6 +227,9 @@ class Forwarder:
             self._rewriter.skip_to(packet.index)
         else:
             self._take_over(layer, packet)
+        if self._inserted is not None:
+            self._timeline.follow(self._inserted, packet, first=self._last is None)
+            self._inserted = None
         if self._pictures is not None:
             self._pictures.begin(packet, other_source=not same)
         self._layers.begin(layer)

@@ -144,6 +144,8 @@ class Participant:
         """What this one publishes, by SID."""
         self.subscriptions: dict[str, Subscription] = {}
         """What this one hears, by the track's SID."""
+        self.fading: dict[str, Subscription] = {}
+        """What it hears no more, but for its last, black pictures."""
         self.connections = {target: connect(target, self.hear) for target in targets}
         self.subscriber_primary = who.grants.can_subscribe and Target.SUBSCRIBER in self.connections
         """Which connection decides that the participant is there: who hears, must hear.

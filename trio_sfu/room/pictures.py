@@ -10,9 +10,11 @@ missing, as its packets do, and so does its number.
 from bisect import bisect_right
 from typing import Final
 
+import attrs
+
 from trio_sfu.rtp.packet import RtpPacket
 from trio_sfu.rtp.payload import Vp8Descriptor
-from trio_sfu.rtp.payload.vp8 import renumber
+from trio_sfu.rtp.payload.vp8 import I, K, L, S, T, X, renumber
 
 REMEMBERED_POINTS: Final = 32
 """Points at which the offsets changed: as many key frames, each after something
@@ -83,6 +85,22 @@ class Pictures:
         if descriptor is None or place == 0:
             return UNCHANGED
         return descriptor.size, _renumbered(packet.payload, descriptor, self._points[place - 1])
+
+    def insert(self) -> bytes:
+        """The descriptor of a key frame of our own, in one packet, that goes out next."""
+        last = self._last
+        if last is None or last.picture_id is None:
+            return bytes((S,))
+        picture, tl0, key = self._offsets
+        self._offsets = (picture + 1 & 0x7FFF, tl0 + 1 & 0xFF, key + 1 & 0x1F)
+        self._patched = None
+        flags = I | (L if last.tl0_picture_index is not None else 0)
+        flags |= (T if last.temporal is not None else 0) | (K if last.key_index is not None else 0)
+        # All of the layers' bits are zero: the lowest one.
+        form = bytes((X | S, flags)) + bytes(2)
+        form += bytes(bool(flags & L)) + bytes(bool(flags & (T | K)))
+        descriptor = attrs.evolve(last, size=len(form))
+        return _renumbered(form, descriptor, self._offsets)
 
 
 def _descriptor(packet: RtpPacket) -> Vp8Descriptor | None:

@@ -39,6 +39,7 @@ class Adapter(Protocol):
     """Changes payloads; see `trio_sfu.room.pictures.Pictures`, which is another."""
 
     def begin(self, packet: RtpPacket, *, other_source: bool) -> None: ...
+    def insert(self) -> bytes: ...
     def patch(self, packet: RtpPacket) -> Patch: ...
     def patch_late(self, packet: RtpPacket) -> Patch: ...
 
@@ -50,6 +51,10 @@ class ToOpus:
 
     def begin(self, packet: RtpPacket, *, other_source: bool) -> None:
         pass
+
+    def insert(self) -> bytes:
+        """What goes before a payload of our own."""
+        return b""
 
     def patch(self, packet: RtpPacket) -> Patch:
         frame = packet.frame
@@ -72,6 +77,11 @@ class ToRed:
 
     def begin(self, packet: RtpPacket, *, other_source: bool) -> None:
         self._before.clear()
+
+    def insert(self) -> bytes:
+        """What goes before a payload of our own: the form."""
+        self._before.clear()
+        return bytes((self._payload_type,))
 
     def patch(self, packet: RtpPacket) -> Patch:
         frame = packet.frame

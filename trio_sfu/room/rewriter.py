@@ -74,6 +74,12 @@ class Rewriter:
         self.next = index + 1
         return index - self._shift
 
+    def insert(self) -> int:
+        """The outgoing number of a packet of our own, between the last and the next."""
+        number = self.next - self._shift
+        self._point(self.next, -1)
+        return number
+
     def forward(self, index: int) -> int | Drop:
         """The outgoing number for any incoming one."""
         return self.advance(index) if index >= self.next else self._late(index)
@@ -98,7 +104,7 @@ class Rewriter:
 
     def _point(self, start: int, left_out: int) -> None:
         self._shift += left_out
-        if self._from and self._from[-1] == start - left_out:
+        if self._from and self._from[-1] in (start, start - left_out):
             # Nothing was sent since the last point: a run of drops is one point.
             # Those before it still find the number of the one after taken.
             self._from[-1], self._shifts[-1] = start, self._shift

@@ -16,8 +16,10 @@ and taken out by one `with`.
 
 import itertools
 import math
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 import attrs
@@ -48,6 +50,9 @@ from trio_sfu.room.quality import MAX_QUALITY, Quality, quality_of
 from trio_sfu.room.speakers import USUAL, Speaker, Speakers
 from trio_sfu.room.subscription import Subscription
 from trio_sfu.room.track import PublishedTrack
+
+SIF_TRAILER: Final = 32
+"""Random bytes of the trailer: enough that no frame of anybody's ends with it."""
 
 REPORT_INTERVAL: Final = 5.0
 """Seconds between two reports of how many there are; LiveKit's."""
@@ -91,6 +96,8 @@ class Room:
         """By identity."""
         self.tracks: dict[str, PublishedTrack] = {}
         """All that is published, by SID."""
+        self.sif_trailer = b64encode(entropy(SIF_TRAILER)).rstrip(b"=")
+        """What our own frames end with where clients encrypt: they take it for no noise."""
         self.speakers = Speakers(audio)
         self.recent: Recent[Message] = Recent()
         self.nonces = Nonces()
@@ -325,6 +332,7 @@ class Room:
     def publish(self, track: PublishedTrack) -> None:
         """*track* has media, or will have it at once: everybody may hear it."""
         publisher = track.publisher
+        track.trailer = self.sif_trailer if track.encrypted else b""
         publisher.tracks[track.sid] = self.tracks[track.sid] = track
         self.begins_to_publish(publisher)
         track.connection.tracks[track.info.mid] = track
@@ -367,6 +375,8 @@ class Room:
 
     def attach(self, participant: Participant, track: PublishedTrack) -> Subscription:
         """Begin to send *track* to *participant*: `reconcile` says when."""
+        if (fading := participant.fading.pop(track.sid, None)) is not None:
+            fading.unbind()
         subscription = track.subscribe(participant, participant.hearing, self.entropy)
         participant.subscriptions[track.sid] = subscription
         participant.listener.subscriptions_changed()
@@ -375,14 +385,25 @@ class Room:
     def detach(self, subscription: Subscription) -> None:
         """Send it no longer: `reconcile` says when, or one of its ends is gone."""
         participant, track = subscription.subscriber, subscription.track
-        subscription.unbind()
         participant.subscriptions.pop(track.sid, None)
         track.subscriptions.pop(participant.sid, None)
-        participant.listener.subscriptions_changed()
+        stays = self.participants.get(participant.identity) is participant
+        if stays and subscription.fade(trio.current_time(), partial(self._faded, subscription)):
+            participant.fading[track.sid] = subscription
+        else:
+            subscription.unbind()
+            participant.listener.subscriptions_changed()
         speaker = self.speakers.speaking(track.publisher.sid)
         if speaker.active and not participant.hears(track.publisher):
             silent = Speaker(speaker.sid, 0.0, active=False)
             participant.listener.speakers_changed([silent])
+
+    def _faded(self, subscription: Subscription) -> None:
+        """Its last picture was sent: now its section may go, or be another's."""
+        participant, sid = subscription.subscriber, subscription.track.sid
+        if participant.fading.get(sid) is subscription:
+            del participant.fading[sid]
+            participant.listener.subscriptions_changed()
 
     def bound(self, subscription: Subscription) -> None:
         """*subscription*'s client takes the track, since now."""

@@ -6,13 +6,15 @@ anything pass. The publisher's turn fills its queue; everything else happens in
 the subscriber's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from trio_sfu import ntp
+from trio_sfu.peer.events import PeerState
 from trio_sfu.peer.media import Format
+from trio_sfu.room.filler import Filler, black, silence
 from trio_sfu.room.forwarder import Forwarder
 from trio_sfu.room.info import TrackKind, TrackSettings
 from trio_sfu.room.queue import Overflow, SubscriberQueue
@@ -43,6 +45,8 @@ class Subscription:
     """Of the section that carries it; "" until it has one."""
     forwarder: Forwarder | None = None
     """None until it is bound."""
+    filler: Filler | None = None
+    """What we send of our own, while the publisher sends nothing."""
     queue: SubscriberQueue[RtpPacket] = attrs.field(init=False)
     audio: bool = attrs.field(init=False)
 
@@ -81,6 +85,7 @@ class Subscription:
         if self.forwarder is not None:
             self.connection.drops.update(self.forwarder.drops)
         self.forwarder = None
+        self.fill(None)
 
     def change(self, settings: TrackSettings, now: float) -> None:
         """The subscriber asks for another layer, or for none."""
@@ -106,6 +111,8 @@ class Subscription:
 
     def key_frame_lost(self, now: float) -> None:
         """The client cannot decode what it gets: it needs a key frame of just that."""
+        if self.filler is not None:
+            return
         if self.forwarder is not None and self.forwarder.current is not None:
             self.track.want_key_frame(self.forwarder.current, now)
 
@@ -115,9 +122,35 @@ class Subscription:
             return
         if muted:
             self.forwarder.mute()
+            if self.audio:
+                self.fill(silence(self.forwarder.mime, self.track.trailer, now))
         else:
+            self.fill(None)
             self.forwarder.unmute()
             self.want_key_frame(now)
+
+    def fill(self, filler: Filler | None) -> None:
+        """Send what says nothing; None: no longer."""
+        self.filler = filler
+        self.connection.fill(self)
+
+    def open(self, now: float) -> None:
+        """Send something, though the publisher is muted: the client waits for a packet."""
+        if self.forwarder is not None and self.track.info.muted:
+            make = silence if self.audio else black
+            self.fill(make(self.forwarder.mime, self.track.trailer, now))
+
+    def fade(self, now: float, over: Callable[[], None]) -> bool:
+        """End with black; whether there is any, and *over* is called after it."""
+        if self.audio or self.forwarder is None or self.connection.state is not PeerState.CONNECTED:
+            return False
+        filler = black(self.forwarder.mime, self.track.trailer, now)
+        if filler is None or self.forwarder.current is None:
+            return False
+        filler.over = over
+        self.forwarder.mute()
+        self.fill(filler)
+        return True
 
     def put(self, layer: int, packets: list[RtpPacket]) -> None:
         """In the publisher's turn: the same *packets* for everybody."""
@@ -137,6 +170,17 @@ class Subscription:
             else:
                 layer, packets = item
                 outgoing += forwarder.forward(layer, packets)
-        if not self.audio:
+        if self.filler is not None:
+            outgoing += self._filled(self.filler, now)
+        elif not self.audio:
             self.want_key_frame(now)
         return outgoing
+
+    def _filled(self, filler: Filler, now: float) -> list[Outgoing]:
+        forwarder, due = self.forwarder, filler.take_due(now)
+        if not filler.remaining:
+            self.fill(None)
+            filler.over()
+        if forwarder is None:
+            return []
+        return [forwarder.insert(filler.payload, filler.interval, now) for _ in range(due)]

@@ -57,6 +57,14 @@ class Timeline:
         steps = max(1, round(elapsed * self._clock_rate))
         self.offset = distance(last.timestamp + self.offset + steps, first.timestamp, _BITS)
 
+    def follow(self, own: int, packet: RtpPacket, *, first: bool) -> None:
+        """*packet* goes on after a timestamp of our own: it must be later than that.
+
+        *first*: nothing was forwarded before, so it need not be later by how much time passed.
+        """
+        if first or not 0 < distance(packet.timestamp + self.offset, own, _BITS) < _HALF:
+            self.offset = distance(own + 1, packet.timestamp, _BITS)
+
     def _time_of(self, layer: int, packet: RtpPacket) -> float | None:
         """When a packet was taken, in the publisher's time; None without a report."""
         report = self._reports.get(layer)

@@ -46,6 +46,8 @@ class PublishedTrack:
         self.client_id = client_id
         self.subscriptions: dict[str, Subscription] = {}
         """By the subscriber's SID."""
+        self.trailer = b""
+        """What our own frames end with, so that encrypting clients know them."""
         self.told_subscribed = False
         """Whether the publisher knows that somebody hears it."""
         self.key_frames = KeyFrames()

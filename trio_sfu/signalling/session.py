@@ -345,6 +345,7 @@ class Session:
             ping_interval=translate.PING_INTERVAL,
             ping_timeout=translate.PING_TIMEOUT,
             server_info=info,
+            sif_trailer=self.room.sif_trailer,
             server_version=info.version,
             server_region=info.region,
             enabled_publish_codecs=_codecs(self.publishing.codecs),

@@ -20,7 +20,7 @@ from trio_sfu.room.wanted import Failure
 from trio_sfu.sdp.agreement import AgreedSection, Sending
 from trio_sfu.sdp.formats import OPUS, RED
 from trio_sfu.signalling import negotiation, translate
-from trio_sfu.signalling.devices import takes_red
+from trio_sfu.signalling.devices import opens_by_packets, takes_red
 from trio_sfu.signalling.join import ClientInfo
 
 
@@ -57,7 +57,10 @@ class Subscribing:
                 rtx_ssrc=subscription.rtx_ssrc if track.info.kind is TrackKind.VIDEO else None,
                 stereo=track.info.stereo,
             )
-            for subscription in self._participant.subscriptions.values()
+            for subscription in (
+                *self._participant.subscriptions.values(),
+                *self._participant.fading.values(),
+            )
             for track in [subscription.track]
             for mimes in [self._mimes(track)]
         ]
@@ -99,6 +102,8 @@ class Subscribing:
             connection.subscriptions[section.mid] = subscription
             if not old:
                 self._room.bound(subscription)
+                if opens_by_packets(self._client):
+                    subscription.open(now)
         else:
             reconcile.unsupported(self._room, self._participant, sid)
             self._respond(translate.subscription_failed(sid, Failure.CODEC_UNSUPPORTED))
