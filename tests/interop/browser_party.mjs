@@ -88,6 +88,12 @@ export class BrowserParty extends Party {
         await me.setAttributes(attributes);
     }
 
+    permit({ identities }) {
+        const listed = (identities ?? []).map((identity) =>
+            ({ participantIdentity: identity, allowAll: true }));
+        this.room.localParticipant.setTrackSubscriptionPermissions(identities === null, listed);
+    }
+
     permission() {
         const { canPublish: publish, canSubscribe: subscribe, canPublishData: data } =
             this.room.localParticipant.permissions;

@@ -36,6 +36,10 @@ export class Party {
             const follow = this.nameOf(publication) === "camera" ? this.watch : this.hear;
             follow.call(this, track, remote);
         });
+        room.on(names.TrackUnsubscribed, (_track, publication, participant) =>
+            note("track_unsubscribed")(publication, participant));
+        room.on(names.TrackSubscriptionPermissionChanged ?? "", (publication, status, participant) =>
+            note(status)(publication, participant));
         room.on(names.ParticipantDisconnected, ({ identity, disconnectReason }) => {
             this.#events.push(`left ${identity}`);
             this.#departures[identity] = DisconnectReason[disconnectReason] ?? "";

@@ -168,6 +168,7 @@ class PythonParty(PythonWords):
     def _listen_to_room(self) -> None:
         room = self.room
         room.on("track_subscribed", self._subscribed)
+        room.on("track_unsubscribed", self._unsubscribed)
         room.on("participant_disconnected", lambda who: self._events.append(f"left {who.identity}"))
         for event in ("track_muted", "track_unmuted"):
             room.on(event, lambda who, track, event=event: self._note(event, who, track))
@@ -184,6 +185,11 @@ class PythonParty(PythonWords):
         self._note("track_subscribed", who, publication)
         follow = self._watch if track.kind == rtc.TrackKind.KIND_VIDEO else self._listen
         self._tasks.append(asyncio.ensure_future(follow(track, self._remotes[who.identity])))
+
+    def _unsubscribed(
+        self, track: rtc.Track, publication: rtc.TrackPublication, who: rtc.RemoteParticipant
+    ) -> None:
+        self._note("track_unsubscribed", who, publication)
 
     async def _watch(self, track: rtc.Track, remote: Remote) -> None:
         async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.I420):

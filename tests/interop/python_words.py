@@ -96,6 +96,15 @@ class PythonWords:
             "data": has.can_publish_data,
         }
 
+    async def permit(self, identities: list[str] | None) -> None:
+        listed = [
+            rtc.ParticipantTrackPermission(participant_identity=each, allow_all=True)
+            for each in identities or []
+        ]
+        self.room.local_participant.set_track_subscription_permissions(
+            allow_all_participants=identities is None, participant_permissions=listed
+        )
+
     async def endings(self) -> list[str]:
         return self._endings
 
