@@ -170,6 +170,12 @@ class RoomConfig:
     enable_full_room_in_webhooks: bool = setting(
         False, kinds.TRUTH, "Webhooks about tracks tell all of the room, not its name and SID only."
     )
+    sync_streams: bool = setting(
+        False,
+        kinds.TRUTH,
+        "Put the camera and the microphone of a participant into one stream, as well as both "
+        "parts of a shared screen, so that browsers keep them in time.",
+    )
     max_quality: str = setting(
         "high",
         kinds.one_of("low", "medium", "high"),

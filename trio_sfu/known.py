@@ -67,7 +67,7 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "datachannel_slow_threshold": "does not apply here: a slow reader's queue has a bound",
         "datachannel_lossy_target_latency": LATER,
         "datachannel_data_track_target_latency": LATER,
-        "enable_rtp_stream_restart_detection": LATER,
+        "enable_rtp_stream_restart_detection": "does not apply here: it is always on",
     },
     "rtc.batch_io": _all(
         "does not apply here: packets always travel in batches", "batch_size max_flush_interval"
@@ -109,7 +109,6 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         _ANY: "does not apply here: a layer counts as gone when nothing of it came for a while"
     },
     "room": {
-        "sync_streams": LATER,
         "create_room_timeout": "does not apply here: a room is made in this process, at once",
         "create_room_attempts": "does not apply here: a room is made in this process, at once",
         "update_batch_target_size": "does not apply here: updates are never split",

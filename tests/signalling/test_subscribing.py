@@ -6,8 +6,10 @@ import trio
 from livekit.protocol import models, rtc
 
 from tests.signalling.house import Caller, House, kind_of, kinds, open_house, sending
-from trio_sfu.config import LimitConfig
+from trio_sfu.config import LimitConfig, RoomConfig
 from trio_sfu.room import reconcile
+from trio_sfu.sdp.session import SessionDescription
+from trio_sfu.signalling.join import ClientInfo
 
 pytestmark = pytest.mark.virtual_time
 
@@ -180,3 +182,20 @@ async def test_nobody_hears_more_at_once_than_the_server_lets_them(nursery: trio
     assert (await news(bob))[1] == [first, picture]
     subscribe(bob, first, wanted=False)
     assert sorted((await news(bob))[1]) == sorted([second, picture])
+
+
+@pytest.mark.parametrize(("browser", "synced"), [("Chrome", True), ("Firefox", False)])
+async def test_what_belongs_together_is_one_stream_where_the_room_wants_it(
+    nursery: trio.Nursery, browser: str, synced: bool
+) -> None:
+    house = await open_house(nursery, RoomConfig(sync_streams=True))
+    alice = await house.attend("alice")
+    sids = [await alice.publish(kind, kind) for kind in ("audio", "video")]
+    bob = await house.knock("bob", client=ClientInfo(browser=browser))
+    (offer,) = await bob.hear_of("offer")
+    sections = [each for each in SessionDescription.parse(offer.sdp).sections if each.msids]
+    assert [each.msids[0].track_id for each in sections] == sids
+    streams = [each.msids[0].stream_id for each in sections]
+    publisher = house.participant("alice").sid
+    alone = [f"{publisher}|{sid}" for sid in sids]
+    assert streams == ([f"{publisher}|camera"] * 2 if synced else alone)

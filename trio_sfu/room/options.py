@@ -53,6 +53,6 @@ class RoomOptions:
         return attrs.evolve(config, **{name: value for name, value in said.items() if value})
 
 
-_CONFIGURED: Final = ("empty_timeout", "departure_timeout", "max_participants")
+_CONFIGURED: Final = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams")
 
 NOTHING: Final = RoomOptions()

@@ -16,6 +16,11 @@ def _is(client: ClientInfo, browser: str) -> bool:
     return client.browser.lower().removesuffix(" mobile") == browser
 
 
+def is_firefox(client: ClientInfo) -> bool:
+    """On whatever machine."""
+    return _is(client, "firefox")
+
+
 def takes_red(client: ClientInfo) -> bool:
     """Whether redundant audio is of any use to it."""
     return not (_is(client, "firefox") or _is(client, "safari"))

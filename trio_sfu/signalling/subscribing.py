@@ -20,7 +20,7 @@ from trio_sfu.room.wanted import Failure
 from trio_sfu.sdp.agreement import AgreedSection, Sending
 from trio_sfu.sdp.formats import OPUS, RED
 from trio_sfu.signalling import negotiation, translate
-from trio_sfu.signalling.devices import opens_by_packets, takes_red
+from trio_sfu.signalling.devices import is_firefox, opens_by_packets, takes_red
 from trio_sfu.signalling.join import ClientInfo
 
 
@@ -48,9 +48,9 @@ class Subscribing:
         return [
             Sending(
                 kind=track.info.kind.value,
-                stream_id=track.stream_id,
+                stream_id=stream,
                 track_id=track.sid,
-                cname=track.stream_id,
+                cname=stream,
                 mime=mimes[0],
                 fallbacks=mimes[1:],
                 ssrc=subscription.ssrc,
@@ -63,7 +63,15 @@ class Subscribing:
             )
             for track in [subscription.track]
             for mimes in [self._mimes(track)]
+            for stream in [self._stream_of(track)]
         ]
+
+    def _stream_of(self, track: PublishedTrack) -> str:
+        """What the client is told that *track* is a part of. What is of one stream is kept in
+        time by browsers. Firefox is not told so, as LiveKit does not."""
+        if not self._room.config.sync_streams or is_firefox(self._client):
+            return track.stream_id
+        return f"{track.publisher.sid}|{track.info.stream}"
 
     def _mimes(self, track: PublishedTrack) -> tuple[str, ...]:
         """In which codecs the client may have *track*, the best first."""
