@@ -47,6 +47,8 @@ _FILTER: Final = "4,32 0 0 4294963256,37 0 1 {above},6 0 0 4294967295,6 0 0 2,"
 jump if true and if false, and an operand. It loads 32 random bits (from SKF_AD_OFF +
 SKF_AD_RANDOM); if they are above the limit it returns TC_ACT_UNSPEC, let it pass; else
 TC_ACT_SHOT."""
+_NO_UDP: Final = "4,48 0 0 23,21 0 1 17,6 0 0 2,6 0 0 4294967295,"
+"""Likewise: the protocol in an IPv4 header; UDP is dropped."""
 _RANDOM_MOST: Final = 0xFFFFFFFF
 
 
@@ -69,6 +71,7 @@ class Link:
     """Between the two namespaces; *far* is a process that lives in the other one."""
 
     def __init__(self, far: int) -> None:
+        self.far = far
         self._ends = ([], "near"), (["nsenter", "--net", f"--target={far}"], "far")
 
     def lose(self, share: float) -> None:
@@ -79,6 +82,18 @@ class Link:
             subprocess.run([*enter, *words], check=True)
             words = f"tc filter add dev {device} ingress bpf da bytecode".split()
             subprocess.run([*enter, *words, program], check=True)
+
+    def cut_media(self, on: bool) -> None:
+        """From now on no UDP passes, either way, or all does again; TCP does not notice."""
+        for enter, device in self._ends:
+            if on:
+                words = f"tc qdisc replace dev {device} clsact".split()
+                subprocess.run([*enter, *words], check=True)
+                words = f"tc filter add dev {device} ingress bpf da bytecode".split()
+                subprocess.run([*enter, *words, _NO_UDP], check=True)
+            else:
+                words = f"tc qdisc del dev {device} clsact".split()
+                subprocess.run([*enter, *words], check=True)
 
     def counted(self) -> list[tuple[int, int]]:
         """Towards the clients, and towards the server: packets that went in, and those lost."""

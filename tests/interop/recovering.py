@@ -27,6 +27,8 @@ NUMBERED: Final = "numbered"
 """Topic, and first word, of the messages of a burst."""
 HISTORY: Final = ("reconnecting", "reconnected", "disconnected")
 
+TOKENS: Final = re.compile(rb"(access_token=|Authorization: Bearer )[\w.-]+", re.IGNORECASE)
+
 HOOK: Final = """() => {
     window.given = [];
     const send = RTCDataChannel.prototype.send;
@@ -167,6 +169,8 @@ class Wire:
         self._without_v1 = without_v1
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.token = ""
+        """If there is one, what every request brings instead of its own."""
         self.requests: list[str] = []
         """The request lines that came, without tokens."""
         self._open = threading.Event()
@@ -208,6 +212,8 @@ class Wire:
                     b"Content-Length: 0\r\nConnection: close\r\n\r\n"
                 )
                 return
+            if self.token:
+                first = TOKENS.sub(lambda found: found[1] + self.token.encode(), first)
             with socket.create_connection(self._server) as server:
                 self._sockets += [client, server]
                 server.sendall(first)

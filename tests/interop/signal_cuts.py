@@ -25,8 +25,6 @@ from recovering import CLIENTS, RecoveringPython, Tally, Wire, longest_pause, nu
 from server import arguments, enter_namespace, server, token
 from verdict import Verdict
 
-PAUSE: Final = 300.0
-"""ms that pictures may pause during a resume."""
 BEFORE, AFTER = 3.0, 5.0
 """Seconds of calm around a cut."""
 RECOVERY: Final = 40.0
@@ -40,6 +38,9 @@ def main() -> int:
     parser.add_argument("--how", action="append", choices=["closed", "stalled"], dest="hows")
     parser.add_argument("--cut", action="append", type=float, dest="cuts", help="seconds")
     parser.add_argument("--messages", type=int, default=1000, help="each way")
+    parser.add_argument(
+        "--pause", type=float, default=300.0, help="ms that pictures may pause during a resume"
+    )
     parser.set_defaults(simulcast=False, codec=None)
     options = parser.parse_args()
     enter_namespace(options)
@@ -121,7 +122,7 @@ def _measure(
         left = [event for event in bob.ask("events") if event.startswith("left")]
         verdict.check(f"{name}: nobody hears of it", not left, left)
         found = ", ".join(f"{pause:.0f} ms" for pause in pauses)
-        verdict.check(f"{name}: pictures go on", max(pauses) <= PAUSE, found)
+        verdict.check(f"{name}: pictures go on", max(pauses) <= options.pause, found)
 
 
 def _all_came(options: argparse.Namespace, alice: Any, bob: Any) -> bool:
