@@ -20,7 +20,7 @@ from trio_sfu.client.participant import Participant as Client
 from trio_sfu.client.signalling import SignallingClosed
 from trio_sfu.client.tracks import LocalTrack
 from trio_sfu.config import RoomConfig
-from trio_sfu.peer.events import PeerState
+from trio_sfu.peer.events import PeerState, StateChanged
 from trio_sfu.room import changes
 from trio_sfu.room.grants import Source
 from trio_sfu.room.info import LeaveReason
@@ -397,6 +397,15 @@ async def test_a_client_whose_connection_failed_has_five_seconds_to_resume(house
     assert "alice" in house.room().participants
     await trio.sleep(5)
     assert house.room().participants == {}
+
+
+async def test_a_client_whose_connections_both_failed_is_told_once(house: House) -> None:
+    alice = await house.attend("alice")
+    for connection in house.participant("alice").connections.values():
+        connection.state = PeerState.FAILED
+        house.participant("alice").hear(connection, StateChanged(PeerState.FAILED, "on purpose"))
+    (leave,) = await alice.hear_of("leave")
+    assert leave.action == Action.RESUME
 
 
 class Patient(InMemory):

@@ -320,7 +320,8 @@ class Session:
             **({"reason": reason} if reason else {}),
             **self.names,
         )
-        if self._recovery.connection_changed(connection, self._clock(), final=final):
+        comes_back = self._recovery.connection_changed(connection, self._clock(), final=final)
+        if comes_back and not self.hangs_up:  # both connections may fail at once
             self.respond(translate.leave(LeaveReason.CONNECTION_TIMEOUT, Action.RESUME))
             self.hangs_up = True
         self.ring()
