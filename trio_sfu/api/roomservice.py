@@ -69,7 +69,6 @@ _RPC_CODES: Final[Mapping[int, Code]] = {
     RpcCode.CONNECTION_TIMEOUT: Code.CANCELED,
     RpcCode.RESPONSE_TIMEOUT: Code.CANCELED,
     RpcCode.RECIPIENT_DISCONNECTED: Code.UNAVAILABLE,
-    RpcCode.RESPONSE_PAYLOAD_TOO_LARGE: Code.MALFORMED,
 }
 """All others, the application's own among them, are internal."""
 
