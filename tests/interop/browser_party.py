@@ -24,11 +24,24 @@ ASK: Final = "party[$[0]]($[1])"
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    written: Final[dict[str, bytes]] = {}
+    """Files that are nowhere but here, by path."""
     extensions_map: Final = {
         **http.server.SimpleHTTPRequestHandler.extensions_map,
         ".mjs": "text/javascript",
         ".js": "text/javascript",
     }
+
+    def do_GET(self) -> None:
+        body = self.written.get(self.path)
+        if body is None:
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(self.path))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -43,6 +56,15 @@ def pages() -> str:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"http://127.0.0.1:{server.server_port}"
+
+
+def write_page(path: str, body: str) -> str:
+    """Serves *body* at *path* from now on; gives its whole address.
+
+    A page that Playwright makes up would not do: Chromium takes it for one from the Internet.
+    """
+    _Quiet.written[path] = body.encode()
+    return pages() + path
 
 
 @functools.cache

@@ -93,7 +93,7 @@ class Call:
     size: int
     """Of a stream, in bytes."""
     patient: bool
-    """Whether to wait for what takes seconds by design."""
+    """Whether to wait for what takes seconds by design, and to count pictures closely."""
 
     def both_ways(self) -> Iterable[tuple[Party, Party]]:
         """(who sends, who receives)."""

@@ -1,7 +1,7 @@
 """Every stock client × path × behaviour: one table of what works through a server.
 
     python tests/interop/stock_clients.py [--url ws://...] [--client NAME]... [--path v1|v0]...
-        [--behaviour WORD]... [--bytes N] [--json FILE]
+        [--behaviour WORD]... [--bytes N] [--short] [--json FILE]
 
 PyPI `livekit`, npm `@livekit/rtc-node`, and `livekit-client` in Chromium and in Firefox, all
 with default options, join by `/rtc/v1`; and by `/rtc` when told to. Who is at the other end
@@ -14,6 +14,8 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from typing import Any, Final
 
 from browser_party import ChromiumParty, FirefoxParty
@@ -49,18 +51,33 @@ def main() -> int:
     )
     parser.add_argument("--bytes", type=int, default=5_000_000, help="of a stream")
     parser.add_argument(
-        "--hasty", action="store_true", help="leave out what takes seconds by its nature"
+        "--short",
+        action="store_true",
+        help="each client by one path, all at once, and nothing that takes seconds by its nature",
     )
     options = parser.parse_args()
     enter_namespace(options)
     verdict = Verdict("stock_clients")
-    table: dict[tuple[str, str], dict[str, str]] = {}
+    columns = {client: options.paths or list(PATHS) for client in options.clients or CLIENTS}
+    if options.short:
+        columns = {client: [path] for (client, path) in zip(columns, cycle(PATHS), strict=False)}
     with server(options) as url:
-        for client in options.clients or CLIENTS:
-            for path in options.paths or PATHS:
-                table[client, path] = _column(options, url, client, path, verdict)
+
+        def fill(client: str) -> Table:
+            return {
+                (client, path): _column(options, url, client, path, verdict)
+                for path in columns[client]
+            }
+
+        with ThreadPoolExecutor(len(columns) if options.short else 1) as threads:
+            tables = threads.map(fill, columns)
+            table = {column: cells for part in tables for column, cells in part.items()}
     _print(table, verdict)
     return verdict.finish(options.json)
+
+
+Table = dict[tuple[str, str], dict[str, str]]
+"""The cells by row, of each (client, path)."""
 
 
 def _wanted(options: argparse.Namespace, row: str) -> bool:
@@ -95,7 +112,7 @@ def _column(
         join=join,
         server=server_api,
         size=options.bytes,
-        patient=not options.hasty,
+        patient=not options.short,
     )
     cells: dict[str, str] = {}
     try:
@@ -124,7 +141,7 @@ def _column(
     return cells
 
 
-def _print(table: dict[tuple[str, str], dict[str, str]], verdict: Verdict) -> None:
+def _print(table: Table, verdict: Verdict) -> None:
     rows = [row for row in ROWS if any(row in cells for cells in table.values())]
     width = max(len(row) for row in rows)
     heads = [f"{client} {path}" for client, path in table]
