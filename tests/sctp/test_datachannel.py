@@ -126,6 +126,24 @@ def test_a_full_buffer_says_so_and_says_when_it_has_room_again() -> None:
     assert both.client.buffered_total == 0
 
 
+def test_who_is_held_back_waits_and_then_goes_on_by_itself() -> None:
+    both = pair()
+    stream = both.client.open("c", now=both.link.now)
+    both.run(1.0)
+    both.server.take_events()
+    both.server.hold_back(both.link.now + 5.0, now=both.link.now)
+    both.run(0.1)
+    for _ in range(20):
+        assert both.client.send(stream, bytes(10_000), now=both.link.now)
+    both.run(4.5)
+    # A packet at a time may try whether there is room (RFC 9260 section 6.1 A).
+    early = len(payloads(both.server.take_events(), stream))
+    assert early <= 3
+    both.run(2.0)
+    assert both.client.buffered(stream) == 0
+    assert early + len(payloads(both.server.take_events(), stream)) == 20
+
+
 @pytest.mark.parametrize("closing", ["client", "server"])
 def test_closing_is_seen_by_both_ends_after_what_was_queued(closing: str) -> None:
     both = pair()

@@ -159,6 +159,13 @@ class SendData:
     """Seconds: if others wait on the channel for so long, it is dropped, too."""
 
 
+@attrs.frozen
+class HoldBack:
+    """Let the peer send no data for so many seconds: somebody cannot take it as fast."""
+
+    seconds: float
+
+
 Wish = (
     SetRemote
     | Configure
@@ -168,4 +175,5 @@ Wish = (
     | OpenChannel
     | CloseChannel
     | SendData
+    | HoldBack
 )

@@ -46,6 +46,7 @@ from trio_sfu.peer.events import (
     DataReceived,
     DtlsRole,
     Event,
+    HoldBack,
     KeyFrameWanted,
     OpenChannel,
     PeerState,
@@ -76,6 +77,14 @@ arrive with its last flight, and its media may overtake that. More are not kept.
 MIN_BUFFERED: Final = 8 << 10
 """Bytes that may always wait on a data channel, however slow the link (LiveKit's number):
 below that, one message would already be too much."""
+
+CROWDED: Final = 512 << 10
+"""Bytes on one data channel: when more wait, who sends them had better wait, too."""
+SOONEST: Final = 0.01
+"""Seconds: earlier than that, nobody need look again whether there is room."""
+HOPELESS: Final = 4 << 20
+"""Bytes on one data channel: whoever lets it come to that reads nothing any more. Several senders
+that are held back may still fill a receive window each."""
 
 UNREAD: Final = frozenset({(TransportFeedback.PACKET_TYPE, TransportFeedback.FORMAT)})
 """RTCP that nobody here reads: the most costly thing that a peer says. It waits for an
@@ -259,8 +268,22 @@ class PeerTransport:
                 self._close_channel(label, now)
             case RestartIce(credentials):
                 self.ice.restart(credentials, now)
+            case HoldBack(seconds):
+                if self._channels is not None:
+                    self._channels.hold_back(now + seconds, now)
         self._follow_ice(now)
         self._flush(now)
+
+    def crowded(self, label: str) -> float:
+        """Seconds until the data channel *label* has room again; 0 if it has, or never will."""
+        channels, stream = self._channels, self._streams.get(label)
+        if channels is None or stream is None:
+            return 0.0
+        buffered = channels.buffered(stream)
+        if not CROWDED < buffered < HOPELESS:
+            return 0.0
+        # Of a channel that has heard nothing back yet, nobody knows how fast it is.
+        return max(channels.delay(stream) * (1 - CROWDED / 2 / buffered), SOONEST)
 
     def close(self, now: float) -> None:
         """Say goodbye, as far as one can: what is then left to take is the last."""

@@ -4,8 +4,12 @@ A `Message` is made once, and everybody who is to get it gets the same bytes.
 
 Lossy packets go to everybody whose connection is up. Reliable ones go to everybody
 whose channel is open, and later to those whose is not yet (`trio_sfu.room.latecomers`).
-A slow reader costs itself, never the others: where a link cannot keep up, its own
-data channel fills, and what does not fit any more is dropped there.
+
+A receiver's link may be slower than the sender's. What is reliable then waits in the
+receiver's channel, and when much waits the sender is held back, as the window of a TCP
+connection would: that is how a file arrives whole. It is held back for moments only, and
+not at all for a receiver that has stopped reading: that one's channel fills, and what
+does not fit any more is dropped there. The same goes for what is lossy, at once.
 """
 
 import math
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from trio_sfu.peer.events import SendData
+from trio_sfu.peer.events import HoldBack, SendData
 from trio_sfu.room.info import ParticipantState
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ DATA_TRACK: Final = "_data_track"
 PATIENCE: Final = {RELIABLE: math.inf, LOSSY: 1.0, DATA_TRACK: 0.1}
 """Seconds that something may wait for a slow link before it is not sent at all. LiveKit has
 such a limit for data tracks only; but what may be lost is worth nothing when it is late."""
+
+LONGEST_HOLD: Final = 0.25
+"""Seconds: whoever is held back is looked at again with its next packet."""
 
 
 @attrs.frozen(kw_only=True)
@@ -70,6 +77,15 @@ def deliver(room: "Room", message: Message, now: float) -> int:
         elif message.reliable and not message.numbered:
             participant.inbox.hold(message, len(wish.data))
     return count
+
+
+def hold_back(room: "Room", sender: "Participant", message: Message) -> None:
+    """Let *sender*'s client wait, if somebody cannot take what it sends as fast as it sends."""
+    seconds = max(
+        (each.downlink.peer.crowded(RELIABLE) for each in _recipients(room, message)), default=0.0
+    )
+    if seconds:
+        sender.uplink.mailbox.wish(HoldBack(min(seconds, LONGEST_HOLD)))
 
 
 def reachable(participant: "Participant", message: Message) -> bool:

@@ -183,6 +183,17 @@ class SctpAssociation:
         if self.state is not State.ENDED:
             self._abort(CauseCode.USER_INITIATED_ABORT, reason.encode(), "aborted by us")
 
+    def hold_back(self, until: float, now: float) -> None:
+        """Let the peer send nothing new until then: what it says finds no way onwards.
+
+        What is under way arrives all the same, and after that a packet now and then, with
+        which the peer tries the window (RFC 9260 section 6.1 A).
+        """
+        self._now = now
+        if self.state is State.ESTABLISHED and until > now:
+            self._inbound.held_back = self._sack_due = True
+            self._timers.arm(Timer.HOLD, until)
+
     @property
     def buffered(self) -> dict[int, int]:
         """Payload bytes queued or under way, by stream; not to be changed."""
@@ -256,6 +267,9 @@ class SctpAssociation:
                     self._outbound.expire(now)
                 case Timer.SACK:
                     self._sack_due = True
+                case Timer.HOLD:
+                    self._inbound.held_back = False
+                    self._sack_due = self.state in _SENDING
                 case Timer.HEARTBEAT:
                     self._beat(now)
                 case Timer.BURST:

@@ -228,6 +228,10 @@ class DataChannels:
         self._full.add(stream)
         return False
 
+    def hold_back(self, until: float, now: float) -> None:
+        """Let the peer send nothing new, on any channel, until then."""
+        self._association.hold_back(until, now)
+
     def buffered(self, stream: int) -> int:
         """Payload bytes of a channel that the peer has not acknowledged."""
         return self._association.buffered.get(stream, 0)

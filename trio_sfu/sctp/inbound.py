@@ -96,6 +96,8 @@ class Inbound:
         """The last TSN before the first hole, as an integer that never wraps."""
         self.sack_wanted = False
         """Whether something happened that the peer should hear of at once."""
+        self.held_back = False
+        """Whether the peer is told that there is no room, whatever there is."""
         self._tell = deliver
         self._ignored = ignored
         self._window = window
@@ -115,6 +117,8 @@ class Inbound:
     @property
     def window(self) -> int:
         """The a_rwnd to advertise. Less than a packet is none (section 6.2.1)."""
+        if self.held_back:
+            return 0
         room = self._window - self._held
         return room if room >= 1500 else 0
 

@@ -91,6 +91,8 @@ class Timer(enum.Enum):
     """A stream reset was not answered."""
     BURST = enum.auto()
     """There was more to send than leaves at once."""
+    HOLD = enum.auto()
+    """The peer was held back for long enough."""
 
 
 class Ignored(enum.Enum):

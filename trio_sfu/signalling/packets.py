@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models
 
 from trio_sfu.peer.events import SendData
-from trio_sfu.room.data import DATA_TRACK, LOSSY, PATIENCE, RELIABLE, Message, deliver
+from trio_sfu.room.data import DATA_TRACK, LOSSY, PATIENCE, RELIABLE, Message, deliver, hold_back
 from trio_sfu.room.grants import Kind
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
@@ -38,6 +38,8 @@ def hear(room: Room, sender: Participant, label: str, data: bytes, now: float) -
     message = plain(sender, data) if label not in KINDS else stamp(room, sender, label, data)
     if message is not None:
         deliver(room, message, now)
+        if message.reliable:
+            hold_back(room, sender, message)
 
 
 def plain(sender: Participant, data: bytes) -> Message:
