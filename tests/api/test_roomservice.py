@@ -283,7 +283,7 @@ async def test_a_call_that_nobody_answers_ends_in_time(api: Api) -> None:
     )
     assert await api.fail("PerformRpc", **where, payload="x" * 15_361) == (
         400,
-        "malformed",
+        "invalid_argument",
         FROM_WITHIN + "RpcError 1402: Request payload too large",
     )
     started = trio.current_time()

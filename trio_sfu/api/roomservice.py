@@ -63,14 +63,14 @@ _TOO_LONG: Final = {
 _RPC_CODES: Final[Mapping[int, Code]] = {
     RpcCode.UNSUPPORTED_METHOD: Code.INVALID_ARGUMENT,
     RpcCode.RECIPIENT_NOT_FOUND: Code.NOT_FOUND,
-    RpcCode.REQUEST_PAYLOAD_TOO_LARGE: Code.MALFORMED,
+    RpcCode.REQUEST_PAYLOAD_TOO_LARGE: Code.INVALID_ARGUMENT,
     RpcCode.UNSUPPORTED_SERVER: Code.UNIMPLEMENTED,
     RpcCode.UNSUPPORTED_VERSION: Code.UNIMPLEMENTED,
     RpcCode.CONNECTION_TIMEOUT: Code.CANCELED,
     RpcCode.RESPONSE_TIMEOUT: Code.CANCELED,
     RpcCode.RECIPIENT_DISCONNECTED: Code.UNAVAILABLE,
 }
-"""All others, the application's own among them, are internal."""
+"""All others, the application's own and too long an answer among them, are internal."""
 
 
 @attrs.frozen
