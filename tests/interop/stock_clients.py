@@ -136,7 +136,10 @@ def _column(
             )
     finally:
         for party in (subject, partner, visitor):
-            party.close()
+            try:
+                party.close()
+            except Exception as error:  # one that has died does not hide what the others found
+                verdict.check(f"{client} {path}: the client ends", False, error)
         tap.close()
     return cells
 
