@@ -22,6 +22,8 @@ of them know the same words:
                                     all at once: [{value} or {code, message, data}, ...]
     set(name, metadata, attributes) of itself · profile(identity): what it knows of somebody's
     permit(identities)              who may hear what it publishes; None for everybody
+    room_metadata()                 as it knows it
+    silenced()                      names of its own publications that are muted
     permission()                    {publish, subscribe, data}: its own, as it was told
     endings() · departures()        why it was disconnected each time; {identity: why they left}
     open_data_track(name) · push(name, text) · close_data_track(name)

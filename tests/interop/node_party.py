@@ -12,7 +12,7 @@ from calls import HERE, node_clients
 class NodeParty:
     """Answers the words of `conversation.py` with a line of JSON each; see `node_party.mjs`."""
 
-    cannot = frozenset({"mute", "quality"})
+    cannot = frozenset({"mute", "quality", "permission"})
     """rtc-node 1.1.0 has no function for these."""
     layered_size = (960, 540)
 

@@ -132,6 +132,13 @@ export class Party {
     endings() { return this.#endings; }
     departures() { return this.#departures; }
 
+    room_metadata() { return this.room.metadata; }
+
+    silenced() {
+        const mine = [...this.room.localParticipant.trackPublications.values()];
+        return mine.filter((one) => this.isMuted(one)).map((one) => this.nameOf(one));
+    }
+
     profile({ identity }) {
         const { name, metadata, attributes } = this.room.remoteParticipants.get(identity) ?? {};
         return { name, metadata, attributes };

@@ -88,6 +88,13 @@ class PythonWords:
             return {}
         return {"name": who.name, "metadata": who.metadata, "attributes": who.attributes}
 
+    async def room_metadata(self) -> str:
+        return self.room.metadata
+
+    async def silenced(self) -> list[str]:
+        mine = self.room.local_participant.track_publications.values()
+        return [one.name for one in mine if one.muted]
+
     async def permission(self) -> dict[str, bool]:
         has = self.room.local_participant.permissions
         return {

@@ -21,6 +21,7 @@ from typing import Any, Final
 from browser_party import ChromiumParty, FirefoxParty
 from node_party import NodeParty
 from python_party import PythonParty
+from scripts import PATHS
 from server import arguments, enter_namespace, server, token
 from stock_call import Call, ServerApi
 from stock_people import ROWS
@@ -33,7 +34,6 @@ CLIENTS: Final[dict[str, Callable[[str, float], Any]]] = {
     "chromium": ChromiumParty,
     "firefox": FirefoxParty,
 }
-PATHS: Final = {"v1": "/rtc/v1", "v0": "/rtc"}
 NONE_SUCH: Final = {
     ("node", "mutes"): "rtc-node 1.1.0 has no function for it",
     ("node", "sends data track"): "rtc-node 1.1.0 has no data tracks",

@@ -1,5 +1,6 @@
 """More rows of the table of `stock_clients.py`: people, their rights, and how they go."""
 
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -77,18 +78,22 @@ def _named(who: Party, other: Party) -> str:
     return ""
 
 
+def sees_the_rooms_metadata(call: Call) -> str:
+    request = api.UpdateRoomMetadataRequest(room=call.room, metadata="Zoë's kitchen")
+    call.server(lambda server: server.room.update_room_metadata(request))
+    wait(
+        lambda: call.subject.ask("room_metadata") == request.metadata,
+        lambda: f"it sees {call.subject.ask('room_metadata')}",
+    )
+    return ""
+
+
 def is_told_its_rights(call: Call) -> str:
     """The application's server takes a right away, and gives it back."""
-    subject = call.subject
+    started = time.monotonic()
     for may in (False, True):
         _permit(call, publish=may)
-        wait(
-            lambda may=may: (
-                subject.ask("permission") == {"publish": may, "subscribe": True, "data": may}
-            ),
-            lambda: f"it was told {subject.ask('permission')}",
-        )
-    return ""
+    return f"{(time.monotonic() - started) * 500:.0f} ms"
 
 
 def loses_its_tracks(call: Call) -> str:
@@ -103,6 +108,23 @@ def loses_its_tracks(call: Call) -> str:
         lambda: f"there are still {view(partner, subject)['published']}",
     )
     _permit(call, publish=True)
+    rows.publish(subject)
+    wait(lambda: "camera" in view(partner, subject)["published"], "it cannot publish again")
+    return ""
+
+
+def is_muted_by_the_api(call: Call) -> str:
+    """The application's server mutes a camera: its client is told, and so are the others."""
+    subject, partner = call.subject, call.partner
+    who = api.RoomParticipantIdentity(room=call.room, identity=subject.identity)
+    info = call.server(lambda server: server.room.get_participant(who))
+    (camera,) = [track for track in info.tracks if track.name == "camera"]
+    request = api.MuteRoomTrackRequest(
+        room=call.room, identity=subject.identity, track_sid=camera.sid, muted=True
+    )
+    call.server(lambda server: server.room.mute_published_track(request))
+    wait(lambda: "camera" in view(partner, subject)["muted"], "the others do not see it")
+    wait(lambda: subject.ask("silenced") == ["camera"], lambda: f"{subject.ask('silenced')}")
     return ""
 
 
@@ -117,6 +139,12 @@ def _permit(call: Call, *, publish: bool) -> None:
         room=call.room, identity=call.subject.identity, permission=permission
     )
     call.server(lambda server: server.room.update_participant(request))
+    if "permission" not in call.subject.cannot:
+        told = {"publish": publish, "subscribe": True, "data": publish}
+        wait(
+            lambda: call.subject.ask("permission") == told,
+            lambda: f"it was told {call.subject.ask('permission')}",
+        )
 
 
 # --- how it ends ---
@@ -212,8 +240,10 @@ ROWS: Final[dict[str, Row]] = {
     "is called by the API": answers_the_api,
     "names itself": names_itself,
     "sees names": sees_names,
+    "sees the room's metadata": sees_the_rooms_metadata,
     "is told its rights": is_told_its_rights,
     "loses its tracks": loses_its_tracks,
+    "is muted by the API": is_muted_by_the_api,
     "sees a leave": sees_a_leave,
     "leaves": leaves,
     "is removed": is_removed,
