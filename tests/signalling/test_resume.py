@@ -423,6 +423,38 @@ class Patient(InMemory):
             raise
 
 
+async def test_who_is_away_when_its_connection_fails_has_five_seconds_too(house: House) -> None:
+    alice = await house.visit("alice")
+    await alice.connected.wait()
+    patient = Patient(await house.resume("alice"), [])
+    alice.resume(patient)
+    await trio.sleep(1)
+    patient.caller.hang_up()
+    house.switch.cut |= {each for each in house.switch.sockets if each[0].startswith("198.51")}
+    await trio.sleep(17)
+    assert "alice" in house.room().participants
+    await trio.sleep(5)
+    assert house.room().participants == {}
+
+
+@pytest.mark.parametrize("one_connection", [False, True])
+async def test_who_comes_back_and_does_not_mend_its_connection_is_given_up(
+    house: House, one_connection: bool
+) -> None:
+    alice = await house.visit("alice", one_connection=one_connection)
+    await alice.connected.wait()
+    patient = Patient(await house.resume("alice"), [])
+    alice.resume(patient)
+    await trio.sleep(1)
+    house.switch.cut |= {each for each in house.switch.sockets if each[0].startswith("198.51")}
+    await trio.sleep(17)
+    again = await house.resume("alice")
+    with trio.fail_after(45):
+        while house.room().participants:  # noqa: ASYNC110 - of another task's
+            await trio.sleep(0.1)
+    assert "leave" in kinds(await again.hear())
+
+
 @pytest.mark.parametrize("one_connection", [False, True])
 async def test_a_connection_that_failed_is_mended_by_a_resume(
     house: House, one_connection: bool
