@@ -107,7 +107,7 @@ def stopped(call: Call) -> None:
     os.kill(call.link.far, signal.SIGCONT)
     call.recovers(set())
     now = time.time() * 1000
-    pause = longest_pause(call.bob.ask("seen", identity="alice"), started, now)
+    pause = longest_pause(call.bob, call.alice, started, now)
     call.verdict.figure(f"{call.name}: longest pause of pictures, ms", pause)
 
 

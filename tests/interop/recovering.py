@@ -23,6 +23,8 @@ from browser_party import ChromiumParty
 from livekit.rtc.participant import PublishDataError
 from python_party import PythonParty
 
+USUAL: Final = 100.0
+"""ms between two pictures that a sender may leave without being called idle."""
 NUMBERED: Final = "numbered"
 """Topic, and first word, of the messages of a burst."""
 HISTORY: Final = ("reconnecting", "reconnected", "disconnected")
@@ -152,11 +154,21 @@ class Tally:
         return not self.lost and not self.doubled and not self.swapped
 
 
-def longest_pause(seen: list[list[float]], since: float, until: float) -> float:
-    """The longest time in ms without a picture, between two moments (ms since 1970)."""
-    arrivals = sorted(at for _, at in seen if since <= at <= until)
-    moments = [since, *arrivals, until]
-    return max(b - a for a, b in pairwise(moments))
+def longest_pause(receiver: Any, sender: Any, since: float, until: float) -> float:
+    """The longest time in ms without a picture, between two moments (ms since 1970), but for
+    what the sender itself paused: a machine that is busy draws no pictures, either."""
+    drawn = dict(sender.ask("sent"))
+    idle = {
+        number: max(0.0, at - drawn.get(number - 1, at) - USUAL) for number, at in drawn.items()
+    }
+    seen = receiver.ask("seen", identity=sender.identity)
+    arrivals = sorted((at, number) for number, at in seen if since <= at <= until)
+    pauses = [
+        at - before - sum(idle.get(each, 0.0) for each in range(last + 1, number + 1))
+        for (before, last), (at, number) in pairwise(arrivals)
+    ]
+    ends = [arrivals[0][0] - since, until - arrivals[-1][0]] if arrivals else [until - since]
+    return max(pauses + ends)
 
 
 class Wire:

@@ -111,10 +111,7 @@ def _measure(
     verdict.figure(f"{name}: outcome", outcome)
     verdict.check(f"{name}: {outcome}", outcome in _allowed(alice, seconds), alice.ask("history"))
     now = time.time() * 1000
-    pauses = [
-        longest_pause(party.ask("seen", identity=other), since, now)
-        for party, other in ((alice, "bob"), (bob, "alice"))
-    ]
+    pauses = [longest_pause(*pair, since, now) for pair in ((alice, bob), (bob, alice))]
     verdict.figure(f"{name}: longest pause of pictures, ms", max(pauses))
     _count(f"{name}: alice to bob", alice, bob, options.messages, outcome, verdict)
     _count(f"{name}: bob to alice", bob, alice, options.messages, outcome, verdict)
