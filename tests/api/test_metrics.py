@@ -108,13 +108,13 @@ async def test_every_line_says_which_node(server: Server) -> None:
 async def test_what_those_who_left_counted_is_kept(server: Server) -> None:
     alice, bob, _ = await hold_a_call(server.house)
     names = ("livekit_packet_total", "livekit_packet_bytes", "livekit_pli_total")
-    before = [await server.read(name) for name in names]
+    before = [await server.read(name, direction="incoming") for name in names]
     alice.leave()
     await trio.sleep(1)
-    assert [await server.read(name) for name in names] == before
+    assert [await server.read(name, direction="incoming") for name in names] == before
     bob.leave()
     await trio.sleep(30)
-    assert [await server.read(name) for name in names] == before
+    assert [await server.read(name, direction="incoming") for name in names] == before
     assert await server.read("livekit_participant_total") == 0
     assert await server.read("livekit_room_total") == 0
     assert await server.read("livekit_room_duration_seconds_count") == 1

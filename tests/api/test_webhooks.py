@@ -126,7 +126,9 @@ CALL = [
 ]
 
 
-async def test_a_whole_call_arrives_in_order(nursery: trio.Nursery, now: float) -> None:
+async def test_a_whole_call_arrives_in_order(
+    nursery: trio.Nursery, now: float, log_lines: list[MutableMapping[str, object]]
+) -> None:
     application = await build(nursery, now)
     await hold_a_call(application.house)
     await application.webhooks.wait_idle()
@@ -139,6 +141,8 @@ async def test_a_whole_call_arrives_in_order(nursery: trio.Nursery, now: float) 
     assert all(event.id.startswith("EV_") for event in receiver.events)
     assert {event.created_at for event in receiver.events} == {int(now)}
     assert application.dispatched() == {("success", ""): len(CALL)}
+    assert "eyJ" not in str(log_lines)
+    assert KEYS["key"] not in str(log_lines)
 
 
 async def test_each_event_says_what_livekits_does(nursery: trio.Nursery, now: float) -> None:

@@ -29,6 +29,7 @@ import trio
 
 from trio_sfu import __version__
 from trio_sfu.api.admission import Admission, Load
+from trio_sfu.api.debug import Debug
 from trio_sfu.api.drain import Drain
 from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, Sizes, text
 from trio_sfu.api.live import Live, Read
@@ -44,7 +45,6 @@ from trio_sfu.api.webhooks import LAST_SECONDS, Webhooks
 from trio_sfu.config import Config, LimitConfig, TlsConfig, cannot_bind
 from trio_sfu.room.node import Node
 from trio_sfu.room.observe import Observer
-from trio_sfu.signalling.join import Connect
 from trio_sfu.signalling.serve import Signalling
 
 BACKLOG: Final = 1024
@@ -61,7 +61,7 @@ looking at them took a twentieth of all time. Those who left are in cycles, and 
 the deepest look must not be put off for long, or memory grows by 8 KiB a join."""
 
 SCRAPERS: Final = 32
-"""Connections at one time of those who read metrics."""
+"""Connections at one time of those who read metrics, or look into the process."""
 
 EVERYWHERE: Final = ("0.0.0.0", "::")
 NO_SUCH_ADDRESS: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -122,6 +122,8 @@ async def serve(
         sockets.callback(_close, listeners)
         scraped = await open_metrics_listeners(config)
         sockets.callback(_close, scraped)
+        looked_into = await open_debug_listeners(config)
+        sockets.callback(_close, looked_into)
         sockets.enter_context(collections_watched(metrics.saw_pause))
         async with trio.open_nursery() as front:
             front.start_soon(webhooks.run)
@@ -133,17 +135,21 @@ async def serve(
                     limit=lambda: _limit(live.config),
                     load=lambda: Load(lag.lag, signalling.node.tracks, metrics.bytes_per_sec),
                 )
-                drain = Drain(signalling.node, rooms.cancel_scope.cancel)
+                node = signalling.node
+                drain = Drain(node, rooms.cancel_scope.cancel)
+                gate = Gate(
+                    config.keys, admission, time.time, signalling.check, lambda: live.config.limit
+                )
+                debug = Debug(node, gate.claims, webhooks.couriers)
                 door = FrontDoor(
-                    routes(config, live, signalling, admission, lag),
+                    routes(config, gate, node, lag, debug),
                     secure=None if certificates is None else certificates.context,
                     sizes=lambda: sizes(live.config.limit),
                 )
-                metrics.look_at(Sources(signalling.node, lag, admission, webhooks.couriers, [door]))
+                metrics.look_at(Sources(node, lag, admission, webhooks.couriers, [door]))
                 rooms.start_soon(lag.run)
                 rooms.start_soon(drain.run)
                 rooms.start_soon(metrics.sample, config)
-                node = signalling.node
                 live.follow(lambda now: node.reconfigure(now.room, now.limit))
                 await front.start(door.serve, listeners)
                 if scraped:
@@ -152,6 +158,9 @@ async def serve(
                     log.info(
                         "metrics", urls=[f"{_url(each, TlsConfig())}/metrics" for each in scraped]
                     )
+                if looked_into:
+                    back_door = FrontDoor(debug.routes(), SCRAPERS)
+                    await front.start(back_door.serve, looked_into)
                 running = Running(
                     tuple(_url(each, config.tls) for each in listeners),
                     drain.begin,
@@ -172,16 +181,14 @@ def sizes(limit: LimitConfig) -> Sizes:
     return Sizes(limit.max_api_request_body_size, limit.signal_message_size_limit)
 
 
-def routes(
-    config: Config, live: Live, signalling: Signalling, connect: Connect, lag: LoopLag
-) -> Routes:
-    """Everything that is served over HTTP to clients. *connect* may refuse who is too many."""
-    gate = Gate(config.keys, connect, time.time, signalling.check, lambda: live.config.limit)
+def routes(config: Config, gate: Gate, node: Node, lag: LoopLag, debug: Debug) -> Routes:
+    """Everything that is served over HTTP to clients."""
     return {
-        "/": Route(Health(signalling.node, lag).answer),
+        "/": Route(Health(node, lag).answer),
         **gate.routes(),
-        **Twirp(services(signalling.node), gate.claims).routes(),
+        **Twirp(services(node), gate.claims).routes(),
         **Page(config, time.time).routes(),
+        **(debug.routes() if config.development else {}),
     }
 
 
@@ -247,6 +254,16 @@ async def open_metrics_listeners(config: Config) -> list[trio.SocketListener]:
     return await open_listeners(
         attrs.evolve(config, port=config.prometheus.port), "prometheus.port"
     )
+
+
+async def open_debug_listeners(config: Config) -> list[trio.SocketListener]:
+    """For whoever looks into the process: on this machine only. Raises `ConfigError`."""
+    if not config.debug_handler.port:
+        return []
+    here = attrs.evolve(
+        config, port=config.debug_handler.port, bind_addresses=Config.dev().bind_addresses
+    )
+    return await open_listeners(here, "debug_handler.port")
 
 
 async def open_listeners(config: Config, setting: str = "--port") -> list[trio.SocketListener]:

@@ -62,6 +62,7 @@ from trio_sfu.peer.reports import compounds
 from trio_sfu.peer.sending import KeyFrameWanted as SendingKeyFrameWanted
 from trio_sfu.peer.sending import OutgoingMedia
 from trio_sfu.peer.streams import IncomingMedia
+from trio_sfu.peer.tap import Tap
 from trio_sfu.rtp.arrival import IDLE_INTERVAL
 from trio_sfu.rtp.feedback import Remb
 from trio_sfu.rtp.packet import Outgoing, RtpPacket, parse
@@ -135,6 +136,8 @@ class PeerTransport:
         `IncomingMedia`, *numbers* as for `OutgoingMedia`.
         """
         self.drops: Counter[str] = Counter()
+        self.taps: list[Tap] = []
+        """Empty but for somebody who looks for a fault."""
         self.state = PeerState.NEW
         self.ice = IceAgent(ice_role, credentials, entropy)
         self.incoming = IncomingMedia(1 + int.from_bytes(entropy(4), "big") % 0xFFFF_FFFE, feedback)
@@ -238,7 +241,10 @@ class PeerTransport:
         if self._sender is None or path is None:
             self.drops["not connected"] += len(packets)
             return
-        self._send_srtp(self._sender.protect(self.outgoing.send(packets, now)), path)
+        rendered = self.outgoing.send(packets, now)
+        if self.taps:
+            self._tap(rendered, now, sent=True)
+        self._send_srtp(self._sender.protect(rendered), path)
 
     # --- the control plane: names
 
@@ -359,7 +365,10 @@ class PeerTransport:
     ) -> None:
         if rtp:
             packets: list[RtpPacket] = []
-            for data in receiver.unprotect(rtp):
+            plain_rtp = receiver.unprotect(rtp)
+            if self.taps:
+                self._tap(plain_rtp, now, sent=False)
+            for data in plain_rtp:
                 try:
                     packets.append(parse(data))
                 except WireError:
@@ -369,6 +378,8 @@ class PeerTransport:
             plain = receiver.unprotect_rtcp(data)
             if plain is None:
                 continue
+            if self.taps:
+                self._tap([plain], now, sent=False)
             try:
                 messages = decode_compound(plain, UNREAD)
             except WireError:
@@ -477,12 +488,25 @@ class PeerTransport:
             deadline = incoming.deadline
         path = self.ice.selected
         if self._sender is not None and path is not None:
+            if self.taps:
+                self._tap([*repeats, *compounds(rtcp)], now, sent=True)
             if repeats:
                 self._send_srtp(self._sender.protect(repeats), path)
             if rtcp:
                 protect = self._sender.protect_rtcp
                 self._send_srtp([protect(compound) for compound in compounds(rtcp)], path)
         self._kept_deadline = min(self._control_deadline, deadline)
+
+    def _tap(self, packets: list[bytes], now: float, *, sent: bool) -> None:
+        """Show *packets* as they are without encryption, on the path that they take."""
+        path = self.ice.selected
+        if path is not None:
+            for tap in self.taps:
+                for data in packets:
+                    if sent:
+                        tap.take(data, path.local, path.remote, now)
+                    else:
+                        tap.take(data, path.remote, path.local, now)
 
     def _send_srtp(self, packets: list[bytes], path: Path) -> None:
         remote, local = path.remote, path.local
