@@ -226,3 +226,7 @@ async def test_in_a_crowd_all_are_told_but_not_all_in_one_turn(house: House) -> 
     changes.describe(house.room(), house.participant("guest-0"), change)
     for each in crowd:
         assert [info.metadata for info in await about("guest-0", each)] == ["m"]
+    changes.set_room_metadata(house.room(), "soup")
+    told = [(await each.hear_of("room_update"))[-1] for each in crowd]
+    assert {each.room.metadata for each in told} == {"soup"}
+    assert {each.room.num_participants for each in told} == {len(crowd)}

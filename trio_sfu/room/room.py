@@ -110,7 +110,10 @@ class Room:
         self._visited = False
         self.observe: Observer = ignore
         """Told of what others outside want to know."""
+        self.version = 0
+        """Of what the room says of itself."""
         self._to_wake: dict[Participant, None] = {}
+        self._to_inform: dict[Participant, None] = {}
         self._waking = trio.Event()
         self._nursery = nursery
         self._expiry = trio.Event()
@@ -251,9 +254,10 @@ class Room:
         while True:
             await self._waking.wait()
             self._waking = trio.Event()
-            while self._to_wake:
+            while self._to_wake or self._to_inform:
                 await trio.lowlevel.checkpoint()
                 self._wake()
+                self._inform()
 
     def _count(self, participant: Participant) -> None:
         """*participant* came or went."""
@@ -298,7 +302,15 @@ class Room:
 
     def changed(self) -> None:
         """The room itself is another than it was: everybody is told so."""
-        for participant in self.participants.values():
+        self.version += 1
+        self._to_inform.update(dict.fromkeys(self.participants.values()))
+        self._inform()
+        if self._to_inform:
+            self._waking.set()
+
+    def _inform(self) -> None:
+        for participant in list(itertools.islice(self._to_inform, WOKEN_AT_ONCE)):
+            del self._to_inform[participant]
             participant.listener.room_changed()
 
     async def report(self) -> None:

@@ -18,6 +18,7 @@ import attrs
 from livekit.protocol import models, rtc
 
 from trio_sfu.room.participant import Participant
+from trio_sfu.room.room import Room
 from trio_sfu.signalling import translate
 
 KEPT: Final = 64
@@ -104,6 +105,21 @@ def update(infos: Sequence[Info]) -> rtc.SignalResponse:
 def _update(infos: Sequence[Info]) -> rtc.SignalResponse:
     messages = [each.message for each in infos]
     return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=messages))
+
+
+_room_updates: WeakKeyDictionary[Room, tuple[int, rtc.SignalResponse]] = WeakKeyDictionary()
+"""With the room's version."""
+
+
+def room_update(room: Room) -> rtc.SignalResponse:
+    """What *room* says of itself at its present version."""
+    version, response = _room_updates.get(room, (-1, None))
+    if response is None or version != room.version:
+        info = translate.room_info(room)
+        made = rtc.SignalResponse(room_update=rtc.RoomUpdate(room=info))
+        response = shared(object(), lambda: made)
+        _room_updates[room] = room.version, response
+    return response
 
 
 def encoded(response: rtc.SignalResponse) -> bytes:

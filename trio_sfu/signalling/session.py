@@ -24,7 +24,7 @@ from trio_sfu.room.track import PublishedTrack
 from trio_sfu.room.wanted import Failure
 from trio_sfu.signalling import packets, resume, translate
 from trio_sfu.signalling.devices import unpublishable
-from trio_sfu.signalling.infos import info_of
+from trio_sfu.signalling.infos import info_of, room_update
 from trio_sfu.signalling.join import JoinRequest
 from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
 from trio_sfu.signalling.publishing import Publishing
@@ -268,7 +268,7 @@ class Session:
 
     def room_changed(self) -> None:
         if self.participant.state is not ParticipantState.JOINING:
-            self.respond(rtc.SignalResponse(room_update=rtc.RoomUpdate(room=self.room_info())))
+            self.respond(room_update(self.room))
 
     def claims_changed(self) -> None:
         self.issue_ticket()
