@@ -7,7 +7,7 @@ import attrs
 import pytest
 import trio
 from google.protobuf import json_format
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from livekit.protocol.rtc import LeaveRequest, Ping, SignalRequest, SignalResponse
 from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
@@ -349,6 +349,7 @@ FRAMES = [
 
 
 @given(st.lists(st.sampled_from(FRAMES) | st.binary(max_size=12), max_size=8))
+@example([FRAMES[0], FRAMES[0], FRAMES[3], FRAMES[3], FRAMES[0], FRAMES[0], FRAMES[3]])  # goodbye?
 def test_whatever_frames_come_the_conversation_ends_and_nothing_crashes(
     pieces: list[bytes],
 ) -> None:

@@ -31,6 +31,7 @@ import attrs
 import h11
 import structlog
 import trio
+from wsproto.utilities import LocalProtocolError
 
 from trio_sfu import __version__
 from trio_sfu.api.tls import SecureStream
@@ -396,27 +397,31 @@ class _Connection:
             status, words, headers = refusal
             return attrs.evolve(text(status, words), headers=headers)
         accepted = False
-        response: Response | None
-        async with trio.open_nursery() as nursery:
+        response: Response | None = None
+        try:
+            async with trio.open_nursery() as nursery:
 
-            async def accept() -> WebSocket:
-                nonlocal accepted
-                accepted = True
-                leftover, _ = self._h11.trailing_data
-                key = request.headers["sec-websocket-key"].encode()
-                return await open_websocket(
-                    nursery,
-                    self._stream,
-                    key,
-                    leftover,
-                    self._sizes.message or BODIES_LIMIT,
-                )
+                async def accept() -> WebSocket:
+                    nonlocal accepted
+                    accepted = True
+                    leftover, _ = self._h11.trailing_data
+                    key = request.headers["sec-websocket-key"].encode()
+                    return await open_websocket(
+                        nursery,
+                        self._stream,
+                        key,
+                        leftover,
+                        self._sizes.message or BODIES_LIMIT,
+                    )
 
-            try:
-                response = await route.converse(request, accept)
-            except Exception:
-                response = self._failed(request)
-            nursery.cancel_scope.cancel()
+                try:
+                    response = await route.converse(request, accept)
+                except Exception:
+                    response = self._failed(request)
+                nursery.cancel_scope.cancel()
+        except* LocalProtocolError:
+            # Pinged while we said goodbye: trio-websocket cannot answer any more, and gives up.
+            pass
         return None if accepted else response
 
     def _failed(self, request: Request) -> Response:
