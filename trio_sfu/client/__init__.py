@@ -14,5 +14,5 @@ it proves that they agree with each other and no more; what they claim is also t
 with browsers and with LiveKit's SDKs.
 
 **What is left out.** Codecs: it neither draws nor decodes. Simulcast, reconnecting and
-estimating bandwidth: a stock client does that better. `/rtc/v1`.
+estimating bandwidth: a stock client does that better.
 """
