@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
+import structlog
 import trio
 from google.protobuf.message import Message
 from livekit.protocol import models, room
@@ -155,3 +156,35 @@ async def test_a_caller_that_waits_no_longer_is_not_worked_for() -> None:
 
 def test_the_routes_are_those_of_the_services() -> None:
     assert list(Twirp(SERVICES, lambda request: None).routes()) == ["/twirp/livekit.RoomService/"]
+
+
+@pytest.mark.virtual_time
+async def test_a_call_is_one_line_in_the_log_with_no_word_of_what_was_said() -> None:
+    secret = "s3cr3t"
+    body = json.dumps({"name": "kitchen", "metadata": secret}).encode()
+    headers = {"x-livekit-request-id": "7", "authorization": f"Bearer {secret}"}
+    with structlog.testing.capture_logs() as lines:
+        await call(body, headers=headers)
+    [line] = lines
+    assert line == {
+        "event": "API call",
+        "log_level": "info",
+        "method": "livekit.RoomService/CreateRoom",
+        "status": 200,
+        "code": "ok",
+        "room": "kitchen",
+        "request_id": "7",
+        "milliseconds": 0.0,
+    }
+
+
+@pytest.mark.virtual_time
+async def test_a_call_that_fails_is_one_line_that_says_why_and_how_long_it_took() -> None:
+    headers = {"x-twirp-timeout-ms": "250", "x-livekit-request-id": "7" * 10_000}
+    with structlog.testing.capture_logs() as lines:
+        await call(b'{"name": "slow"}', headers=headers)
+        await call(claims=None)
+    late, denied = lines
+    assert (late["status"], late["code"], late["milliseconds"]) == (408, "canceled", 250.0)
+    assert len(late["request_id"]) < 1000
+    assert (denied["status"], denied["code"]) == (401, "unauthenticated")

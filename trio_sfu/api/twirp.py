@@ -22,6 +22,7 @@ import attrs
 import structlog
 import trio
 from google.protobuf.message import DecodeError, Message
+from livekit.protocol.room import CreateRoomRequest
 
 from trio_sfu.api import protojson
 from trio_sfu.api.http import Request, Response, Route, Routes, text
@@ -34,6 +35,11 @@ PROTOBUF: Final = "application/protobuf"
 FROM_WITHIN: Final = "twirp error unknown: "
 """LiveKit 1.13 begins every error with these words that its API passes on from further in.
 Nobody meant them, but whoever compares whole texts shall find the same ones here."""
+REQUEST_ID: Final = "x-livekit-request-id"
+OK: Final = "ok"
+"""Where the log has an error's code."""
+MAX_LOGGED: Final = 256
+"""Characters of each thing in a log line that a stranger says."""
 MAX_DIGITS: Final = 10
 """Of a number in a header."""
 THREAD_ABOVE: Final = 64 << 10
@@ -160,20 +166,41 @@ class Twirp:
         }
 
     async def answer(self, request: Request) -> Response:
-        """One call."""
+        """One call, of which the log has one line: nothing of what was said but the room."""
+        began = trio.current_time()
+        said: dict[str, str] = {}
+        response = await self._outcome(request, said)
+        log.info(
+            "API call",
+            method=request.path.removeprefix(PREFIX)[:MAX_LOGGED],
+            status=response.status,
+            milliseconds=round((trio.current_time() - began) * 1000, 1),
+            **said,
+        )
+        return response
+
+    async def _outcome(self, request: Request, said: dict[str, str]) -> Response:
+        """*said*: for the log line."""
+        if request_id := request.headers.get(REQUEST_ID, ""):
+            said["request_id"] = request_id[:MAX_LOGGED]
         try:
             claims = self.claims(request)
         except Refused as refused:
+            said |= {"code": Code.UNAUTHENTICATED.value, "text": refused.text}
             return text(refused.status, refused.text)
         try:
             with trio.move_on_after(_seconds(request)):
-                return await self._answer(request, claims)
+                response = await self._answer(request, claims, said)
+                said["code"] = OK
+                return response
             raise from_within(Code.CANCELED, "request canceled")
         except TwirpError as error:
-            log.info("API call failed", call=request.path, code=error.code.value, text=error.words)
+            said |= {"code": error.code.value, "text": error.words}
             return _error(error)
 
-    async def _answer(self, request: Request, claims: Claims | None) -> Response:
+    async def _answer(
+        self, request: Request, claims: Claims | None, said: dict[str, str]
+    ) -> Response:
         method = self._method(request)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in (JSON, PROTOBUF):
@@ -189,9 +216,10 @@ class Twirp:
         if not read:
             language = "json" if content_type == JSON else "protobuf"
             raise TwirpError(Code.MALFORMED, f"the {language} request could not be decoded")
-        call = Call(claims=claims, request_id=request.headers.get("x-livekit-request-id", ""))
+        if room := _room_of(message):
+            said["room"] = room[:MAX_LOGGED]
+        call = Call(claims=claims, request_id=request.headers.get(REQUEST_ID, ""))
         answer = await method.answer(call, message)
-        log.debug("API call", call=request.path)
         if content_type == JSON:
             words = answer.json() if isinstance(answer, Rendered) else protojson.encode(answer)
             return Response(200, words.encode(), JSON)
@@ -208,6 +236,14 @@ class Twirp:
         if method is None:
             raise _bad_route(request, f'no handler for path "{request.path}"')
         return method
+
+
+def _room_of(message: Message) -> str:
+    """The name of the room that *message* is about; "" if it is about none."""
+    if isinstance(message, CreateRoomRequest):
+        return message.name
+    room = getattr(message, "room", "")
+    return room if isinstance(room, str) else ""
 
 
 def _bad_route(request: Request, words: str) -> TwirpError:
