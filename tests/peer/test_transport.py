@@ -270,3 +270,35 @@ def test_the_wrong_certificate_is_not_spoken_to() -> None:
     pair.server.peer, pair.client.peer = pair.server.peer, Pair(Link(), seed=1).client.peer
     pair.run(5.0)
     assert pair.server.peer.state is not PeerState.CONNECTED
+
+
+def no_dtls(datagram: Datagram) -> Datagram | None:
+    return None if 20 <= datagram.data[0] < 64 else datagram
+
+
+@pytest.mark.parametrize("ice_takes", [0.0, 3.0, 5.0])
+def test_a_path_without_keys_fails_after_three_times_what_ice_took(ice_takes: float) -> None:
+    pair = Pair(Link(delay=0.01))
+    pair.link.through = {0: lambda _: None}
+    pair.run(ice_takes)
+    pair.link.through = {0: no_dtls}
+    pair.run(lambda: pair.server.peer.ice.selected is not None, limit=30)
+    found = pair.link.now
+    pair.run(lambda: pair.server.peer.state is PeerState.FAILED, limit=found + 60)
+    expected = min(max(3 * found, 10.0), 20.0)
+    assert pair.link.now - found == pytest.approx(expected, abs=0.01)
+    failed = StateChanged(PeerState.FAILED, "DTLS: not done in time", final=False)
+    assert failed in pair.server.events
+
+
+def test_keys_that_come_in_time_or_late_make_a_connection_all_the_same() -> None:
+    for waits in (8.0, 12.0):
+        pair = Pair(Link(delay=0.01))
+        pair.link.through = {0: no_dtls}
+        pair.run(waits)
+        pair.link.through = {}
+        pair.connect()
+        failed = [e for e in pair.server.events if getattr(e, "state", None) is PeerState.FAILED]
+        assert len(failed) == (waits > 10)
+        pair.run(pair.link.now + 30)
+        assert pair.server.connected

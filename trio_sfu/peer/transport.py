@@ -87,6 +87,13 @@ HOPELESS: Final = 4 << 20
 """Bytes on one data channel: whoever lets it come to that reads nothing any more. Several senders
 that are held back may still fill a receive window each."""
 
+KEYS_WITHIN: Final = 3.0
+"""Times as long as ICE took may pass from its first path to the keys (LiveKit's rule): where
+checks come through and the handshake does not, waiting longer helps nobody."""
+KEYS_SOONEST: Final = 10.0
+KEYS_LATEST: Final = 20.0
+"""Seconds, whatever ICE took; LiveKit's numbers."""
+
 UNREAD: Final = frozenset({(TransportFeedback.PACKET_TYPE, TransportFeedback.FORMAT)})
 """RTCP that nobody here reads: the most costly thing that a peer says. It waits for an
 estimator that wants it."""
@@ -157,6 +164,12 @@ class PeerTransport:
         self._media: list[tuple[StreamKey, list[RtpPacket]]] = []
         self._events: list[Event] = []
         self._out: list[Datagram] = []
+        self._began = math.inf
+        """When ICE could begin: the peer was first described."""
+        self._keys_due = math.inf
+        """When there must be keys; known from ICE's first path on, until they are there."""
+        self._overdue = False
+        """They were not there by then, and are not yet."""
         self._control_deadline = math.inf
         """Of ICE, DTLS and SCTP, which media does not move."""
         self._kept_deadline = math.inf
@@ -222,6 +235,9 @@ class PeerTransport:
         if self._channels is not None and now >= self._channels.deadline:
             self._channels.handle_timeout(now)
             self._follow_channels()
+        if now >= self._keys_due:
+            self._keys_due, self._overdue = math.inf, True
+            self._change_state()
         self._flush(now)
 
     def take_datagrams(self) -> list[Datagram]:
@@ -312,6 +328,7 @@ class PeerTransport:
             self._dtls = DtlsConnection(
                 _DTLS_ROLES[wish.dtls_role], self._certificate, self._entropy
             )
+        self._began = min(self._began, now)
         self._dtls.set_remote_fingerprints(list(wish.fingerprints))
         self.ice.set_remote(wish.credentials, now, lite=wish.ice_lite)
         self._follow_dtls(now)
@@ -322,7 +339,14 @@ class PeerTransport:
                 self._events.append(AddressProved(event.remote))
         if self.ice.selected is not None:
             self._dtls.start(now)
+            self._await_keys(now)
         self._change_state()
+
+    def _await_keys(self, now: float) -> None:
+        """There is a path; if it is the first, there must soon be keys."""
+        if self._receiver is None and self._keys_due == math.inf and not self._overdue:
+            taken = KEYS_WITHIN * max(0.0, now - self._began)
+            self._keys_due = now + min(max(taken, KEYS_SOONEST), KEYS_LATEST)
 
     def _receive_dtls(self, datagrams: list[Datagram], now: float) -> None:
         proved = [
@@ -344,6 +368,7 @@ class PeerTransport:
             self._sender = SrtpSender(profile, keys.local_key, keys.local_salt)
             self._receiver = SrtpReceiver(profile, keys.remote_key, keys.remote_salt)
             client = self._dtls_role is DtlsRole.CLIENT
+            self._keys_due, self._overdue = math.inf, False
             self._channels = sctp.DataChannels(self._entropy, dtls_client=client)
             self._channels.start(now)
             self._open_channels(now)
@@ -446,6 +471,8 @@ class PeerTransport:
         reason = ""
         if self._dtls.state is DtlsState.FAILED:
             state, reason = PeerState.FAILED, f"DTLS: {self._dtls.failure}"
+        elif self._overdue:
+            state, reason = PeerState.FAILED, "DTLS: not done in time"
         elif self._receiver is not None or self.ice.state in _LOST:
             state = _ICE_STATES.get(self.ice.state, PeerState.NEW)
         else:
@@ -472,6 +499,7 @@ class PeerTransport:
         self._control_deadline = min(
             self.ice.deadline,
             self._dtls.deadline,
+            self._keys_due,
             math.inf if self._channels is None else self._channels.deadline,
         )
         self._flush_media(now)
