@@ -114,6 +114,8 @@ async def test_a_server_that_stops_says_so(nursery: trio.Nursery) -> None:
     async with trio.open_nursery() as server:
         running = await server.start(serve, CONFIG)
         alice = await join(nursery, running.urls[0].replace("http", "ws"), "alice")
+        with trio.fail_after(30):
+            await alice.connected.wait()  # who is cut off in mid-word hears nothing more
         server.cancel_scope.cancel()
     with trio.fail_after(30):
         lefts = [event async for event in alice.events if isinstance(event, Left)]
