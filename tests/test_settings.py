@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trio_sfu.config import OLD_NAMES, SETTINGS, Config, ConfigError, Filter, RoomConfig, RtcConfig
+from trio_sfu.kinds import TurnServer
 from trio_sfu.known import WITHOUT_EFFECT
 from trio_sfu.settings import SECTIONS, Flag, load, read_file
 
@@ -403,3 +404,74 @@ def test_whatever_a_known_key_is_given_the_answer_is_a_config_or_one_line(settin
         else:
             assert config.development
         assert not any("\n" in line for line in warnings)
+
+
+# --- STUN and TURN servers of others
+
+
+def turn_servers(entries: str) -> tuple[tuple[TurnServer, ...], list[str]]:
+    config, warnings = load(f"{KEYS}rtc:\n  turn_servers: {entries}\n", "f")
+    return config.rtc.turn_servers, warnings
+
+
+def test_servers_for_clients_are_read_as_livekit_has_them(tmp_path: Path) -> None:
+    config, warnings = load(KEYS + "rtc: {stun_servers: [stun.example.org, '[::1]:3478']}", "f")
+    assert config.rtc.stun_servers == ("stun.example.org", "[::1]:3478")
+    file = tmp_path / "secret"
+    file.write_text("from a file\n")
+    file.chmod(0o600)
+    found, warnings = turn_servers(
+        "[{host: a.example, port: 3478, protocol: UDP, username: u, credential: c},"
+        " {host: b.example, port: 443, protocol: tls, secret: s, ttl: 60},"
+        f" {{host: c.example, port: 80, secret_file: {file}}}]"
+    )
+    assert [each.url for each in found] == [
+        "turn:a.example:3478?transport=udp",
+        "turns:b.example:443?transport=tcp",
+        "turn:c.example:80?transport=tcp",
+    ]
+    assert [each.secret for each in found] == ["", "s", "from a file"]
+    assert [each.ttl for each in found] == [14_400, 60, 14_400]
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "{host: a.example, port: 3478}",
+        "{host: a.example, port: 3478, username: u}",
+        "{host: a.example, port: 3478, secret_file: /of/no/such/file}",
+    ],
+)
+def test_a_server_that_browsers_would_refuse_is_left_out_with_a_warning(entry: str) -> None:
+    found, (warning,) = turn_servers(f"[{entry}]")
+    assert found == ()
+    assert warning.startswith("rtc.turn_servers: a.example has no effect: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stun_servers: ['stun:stun.example.org']",
+        "stun_servers: ['a b']",
+        "stun_servers: ['a.example:0']",
+        "stun_servers: a.example",
+        "turn_servers: [{host: a.example, secret: hush}]",
+        "turn_servers: [{host: 'a.example?', port: 1, secret: hush}]",
+        "turn_servers: [{host: a.example, port: 1, protocol: sctp, secret: hush}]",
+        "turn_servers: [{host: a.example, port: 1, secret: hush, user: u}]",
+        "turn_servers: [hush]",
+        "turn_servers: {host: hush}",
+    ],
+)
+def test_what_is_no_such_server_is_an_error_that_tells_no_secret(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected a list of (STUN|TURN) servers") as error:
+        load(f"{KEYS}rtc: {{{text}}}", "f")
+    assert "hush" not in str(error.value)
+
+
+def test_a_servers_secrets_stand_in_no_repr() -> None:
+    config, _ = load(
+        KEYS + "rtc: {turn_servers: [{host: a, port: 1, username: u, credential: hush}]}", "f"
+    )
+    assert "hush" not in repr(config) + repr(config.rtc.turn_servers)

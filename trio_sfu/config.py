@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 
 from trio_sfu import kinds
-from trio_sfu.kinds import Kind
+from trio_sfu.kinds import Kind, TurnServer
 
 HTTP_PORT: Final = 7880
 UDP_PORT: Final = 7882
@@ -127,6 +127,19 @@ class RtcConfig:
     )
     enable_loopback_candidate: bool = setting(
         False, kinds.TRUTH, "Tell clients of 127.0.0.1 and ::1 too, even if there are others."
+    )
+    stun_servers: tuple[str, ...] = setting(
+        (),
+        kinds.STUN_SERVERS,
+        "Told to clients. They need none to reach this server, so there are none unless you name "
+        "some (LiveKit's server then names public ones).",
+    )
+    turn_servers: tuple[TurnServer, ...] = setting(
+        (),
+        kinds.TURN_SERVERS,
+        "Told to clients, for those who get no UDP through. With a `secret` (coturn's "
+        "`static-auth-secret`) each gets a name and a password that end after `ttl` seconds.",
+        secret=True,
     )
 
 

@@ -12,7 +12,7 @@ would have been right.
 import re
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -297,5 +297,92 @@ CODECS: Final = Kind(
     "a list of codecs, each as `mime: video/VP8`",
     _codecs,
     lambda value: ", ".join(value) if isinstance(value, tuple) else "",
+    True,
+)
+
+
+# --- where clients find themselves, and each other
+
+_HOST: Final = r"(?P<host>[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+"""A name or an address; IPv6 in brackets."""
+TURN_SECONDS: Final = 14_400
+"""How long a name at a TURN server is good, where nothing else is said; LiveKit's."""
+
+
+def _stun_server(value: Tree) -> str:
+    """Where one such text is none, browsers refuse the whole list, and with it the call."""
+    found = re.fullmatch(_HOST + r"(:(?P<port>[0-9]{1,5}))?", _scalar(value), re.ASCII)
+    if not found or (found["port"] and not 1 <= int(found["port"]) <= 65535):
+        raise ValueError
+    return found[0]
+
+
+STUN_SERVERS: Final = list_of(
+    Kind("STUN server", "a STUN server, such as stun.example.org:3478", _stun_server),
+    "a list of STUN servers, such as [stun.example.org:3478]",
+)
+
+
+@attrs.frozen(kw_only=True)
+class TurnServer:
+    """A TURN server that is not ours, and how clients get in."""
+
+    host: str
+    port: int
+    protocol: str = "tcp"
+    """ "udp", "tcp" or "tls"."""
+    username: str = ""
+    credential: str = attrs.field(default="", repr=False)
+    secret: str = attrs.field(default="", repr=False)
+    """Shared with it; then everybody has a name and a credential of their own."""
+    secret_file: str = ""
+    """Where the secret is, if it is not here."""
+    ttl: int = TURN_SECONDS
+    """Seconds that such a name is good."""
+
+    @property
+    def url(self) -> str:
+        """As browsers want it (RFC 7065)."""
+        scheme = "turns" if self.protocol == "tls" else "turn"
+        transport = "udp" if self.protocol == "udp" else "tcp"
+        return f"{scheme}:{self.host}:{self.port}?transport={transport}"
+
+
+_TURN_FIELDS: Final[Mapping[str, Callable[[Tree], object]]] = {
+    "port": _whole(1, 65535),
+    "protocol": one_of("udp", "tcp", "tls").read,
+    "username": _scalar,
+    "credential": _scalar,
+    "secret": _scalar,
+    "secret_file": _scalar,
+    "ttl": lambda value: _whole(0, SECONDS_LIMIT)(value) or TURN_SECONDS,
+}
+
+
+def _turn_servers(value: Tree) -> tuple[TurnServer, ...]:
+    if isinstance(value, str | Mapping):
+        raise ValueError
+    servers: list[TurnServer] = []
+    for entry in value:
+        if not isinstance(entry, Mapping) or not entry.keys() <= {"host", *_TURN_FIELDS}:
+            raise ValueError
+        if not {"host", "port"} <= entry.keys():
+            raise ValueError
+        host = _scalar(entry["host"])
+        if not re.fullmatch(_HOST, host, re.ASCII):
+            raise ValueError
+        said: dict[str, Any] = {
+            name: read(entry[name]) for name, read in _TURN_FIELDS.items() if name in entry
+        }
+        servers.append(TurnServer(host=host, **said))
+    return tuple(servers)
+
+
+TURN_SERVERS: Final = Kind(
+    "list of TURN servers",
+    "a list of TURN servers, each with `host`, `port`, perhaps `protocol` (udp, tcp or tls), and "
+    "either `username` and `credential`, or `secret` (`secret_file`) and perhaps `ttl`",
+    _turn_servers,
+    lambda value: "[]",
     True,
 )

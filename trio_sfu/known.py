@@ -36,7 +36,6 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "advertise_internal_ip": "not built here yet: name the address with rtc.node_ip",
         "skip_external_ip_validation": "not built here yet: name the address with rtc.node_ip",
         "use_ice_lite": "does not apply here: ICE is always lite",
-        "stun_servers": "not built here yet: clients use their own",
         "use_mdns": "does not apply here: ICE is lite, nobody's names are looked up",
         "force_tcp": "not built here yet: media comes by UDP only",
         **_all(
@@ -72,7 +71,6 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
     "rtc.batch_io": _all(
         "does not apply here: packets always travel in batches", "batch_size max_flush_interval"
     ),
-    "rtc.turn_servers": {_ANY: "not built here yet: clients are told of no TURN server"},
     "rtc.pli_throttle": _all(
         "not built here yet: a key frame is asked for at most every half second",
         "low_quality mid_quality high_quality",
@@ -167,7 +165,7 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
 EMPTY_SECTIONS: Final = frozenset({"sip", "metric"})
 """Sections of LiveKit's with nothing in them, or with sections only."""
 
-NOT_YET: Final[Mapping[str, str]] = {"debug_handler.port": LATER}
+NOT_YET: Final[Mapping[str, str]] = {}
 """Settings of `trio_sfu.config` that nothing acts on yet."""
 
 

@@ -21,7 +21,7 @@ import attrs
 import yaml
 
 from trio_sfu.config import OLD_NAMES, SETTINGS, Config, ConfigError, Known
-from trio_sfu.kinds import Tree
+from trio_sfu.kinds import Tree, TurnServer
 from trio_sfu.known import EMPTY_SECTIONS, NOT_YET, WITHOUT_EFFECT
 
 FILE_LIMIT: Final = 256 * 1024
@@ -95,13 +95,17 @@ def load(
     values = found.values
     if key_file := str(values.get("key_file", "")):
         values["keys"] = {**_read_key_file(key_file), **_as_keys(values.get("keys"))}
+    useless: list[str] = []
+    if turn_servers := values.get(_TURN):
+        values[_TURN] = _with_credentials(turn_servers, useless)
     if development or values.get("development"):
         usual = Config.dev()
         defaults = {name: getattr(usual, name) for name in ("keys", "bind_addresses", "log_level")}
         values = {**defaults, **values, "development": True}
     config = _built(Config(), values)
     _check(config)
-    return config, [*found.unknown, *_without_effect(found.idle), *_short_secrets(config)]
+    idle = _without_effect(found.idle)
+    return config, [*found.unknown, *idle, *useless, *_short_secrets(config)]
 
 
 def _without_effect(idle: Sequence[_Idle]) -> Iterator[str]:
@@ -122,6 +126,30 @@ def _short_secrets(config: Config) -> Iterator[str]:
                 f"the secret of API key {key} is short and can be guessed: "
                 f"give it {SECRET_LENGTH} characters or more (`trio-sfu generate-keys` does)"
             )
+
+
+_TURN: Final = "rtc.turn_servers"
+
+
+def _with_credentials(servers: object, useless: list[str]) -> tuple[TurnServer, ...]:
+    """Those of *servers* that clients can use, secrets read. Browsers refuse a TURN server
+    without credentials, and with it the call: so nobody is told of such a one."""
+    assert isinstance(servers, tuple), "read by `kinds.TURN_SERVERS`"
+    usable: list[TurnServer] = []
+    each: TurnServer
+    for each in servers:
+        why = "it has neither a `secret` nor a `username` with its `credential`"
+        if each.secret_file and not each.secret:
+            try:
+                secret = read_private(each.secret_file, "secret").strip()
+                each = attrs.evolve(each, secret=secret)
+            except ConfigError as error:
+                why = str(error)
+        if each.secret or (each.username and each.credential):
+            usable.append(each)
+        else:
+            useless.append(f"{_TURN}: {each.host} has no effect: {why}")
+    return tuple(usable)
 
 
 def _check(config: Config) -> None:

@@ -63,6 +63,8 @@ async def run_media(
                     limits=config.limit,
                     audio=config.audio,
                     region=config.region,
+                    stun_servers=config.rtc.stun_servers,
+                    turn_servers=config.rtc.turn_servers,
                     active_red=config.audio.active_red_encoding,
                     sign=partial(tokens.renew, config.keys, time.time),
                     data_tracks=config.enable_data_tracks,

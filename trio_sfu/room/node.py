@@ -16,6 +16,7 @@ from trio_sfu.core import Entropy
 from trio_sfu.dtls.certificate import Certificate
 from trio_sfu.ice import credentials
 from trio_sfu.ice.states import Role
+from trio_sfu.kinds import TurnServer
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.peer.events import Event
 from trio_sfu.peer.transport import PeerTransport
@@ -61,6 +62,9 @@ class NodeConfig:
     limits: LimitConfig = attrs.Factory(LimitConfig)
     audio: AudioConfig = attrs.Factory(AudioConfig)
     region: str = ""
+    stun_servers: tuple[str, ...] = ()
+    turn_servers: tuple[TurnServer, ...] = ()
+    """Told to clients."""
     data_tracks: bool = True
     """Whether clients may publish data tracks."""
     data_blobs: bool = False

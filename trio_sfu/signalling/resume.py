@@ -75,6 +75,7 @@ def greet(session: "Session", updates: Updates, now: float) -> list[rtc.SignalRe
     reconnect = rtc.ReconnectResponse(
         server_info=translate.server_info(session.node.sid),
         last_message_seq=participant.last_sequence,
+        ice_servers=session.ice_servers(),
     )
     return [
         rtc.SignalResponse(reconnect=reconnect),

@@ -24,6 +24,7 @@ from trio_sfu.room.track import PublishedTrack
 from trio_sfu.room.wanted import Failure
 from trio_sfu.signalling import packets, resume, translate
 from trio_sfu.signalling.devices import unpublishable
+from trio_sfu.signalling.iceservers import ice_servers
 from trio_sfu.signalling.infos import info_of, room_update
 from trio_sfu.signalling.join import JoinRequest
 from trio_sfu.signalling.paths import OneConnection, Path, TwoConnections
@@ -329,6 +330,16 @@ class Session:
     def room_info(self) -> models.Room:
         return translate.room_info(self.room)
 
+    def ice_servers(self) -> list[rtc.ICEServer]:
+        """Those that the client may use."""
+        config = self.node.config
+        return ice_servers(
+            config.stun_servers,
+            config.turn_servers,
+            self.participant.sid,
+            config.wall + self._clock(),
+        )
+
     def _join_response(self) -> rtc.JoinResponse:
         others = [
             each
@@ -343,6 +354,7 @@ class Session:
             participant=info_of(self.participant).message,
             other_participants=[info_of(each).message for each in others],
             subscriber_primary=self.participant.subscriber_primary,
+            ice_servers=self.ice_servers(),
             ping_interval=translate.PING_INTERVAL,
             ping_timeout=translate.PING_TIMEOUT,
             server_info=info,
