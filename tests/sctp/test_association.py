@@ -5,7 +5,6 @@ import itertools
 import pytest
 
 from tests.sctp.puppet import (
-    TAG,
     TSN,
     Puppet,
     cookie_of,
@@ -16,7 +15,6 @@ from tests.sctp.puppet import (
     sack,
 )
 from trio_sfu.core import INSIDE, Datagram
-from trio_sfu.sctp.association import T2_ATTEMPTS
 from trio_sfu.sctp.chunks import (
     Abort,
     Chunk,
@@ -31,9 +29,6 @@ from trio_sfu.sctp.chunks import (
     InitAck,
     ReConfig,
     Sack,
-    Shutdown,
-    ShutdownAck,
-    ShutdownComplete,
     UnknownChunk,
 )
 from trio_sfu.sctp.events import (
@@ -233,30 +228,6 @@ def test_an_unknown_chunks_high_bits_say_what_to_do(
 
 
 # --- tags and ports ---------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "chunk", [data(0), Abort(), Shutdown(0), Heartbeat(), ShutdownComplete(), CookieAck()]
-)
-def test_a_wrong_tag_makes_a_packet_nothing(chunk: Chunk) -> None:
-    puppet = up()
-    assert puppet.say(chunk, tag=puppet.tag ^ 1) == []
-    assert puppet.ours.ignored[Ignored.WRONG_TAG] == 1
-    assert puppet.ours.state is State.ESTABLISHED
-
-
-def test_a_reflected_abort_carries_the_peers_own_tag() -> None:
-    puppet = up()
-    puppet.say(Abort((), True), tag=puppet.tag)
-    assert puppet.ours.state is State.ESTABLISHED
-    puppet.say(Abort((), True), tag=TAG)
-    assert puppet.ours.state is State.ENDED
-
-
-def test_an_init_in_company_is_ignored() -> None:
-    puppet = Puppet()
-    assert puppet.say(puppet.init(), Heartbeat(), tag=0) == []
-    assert puppet.ours.ignored[Ignored.WRONG_TAG] == 1
 
 
 def test_another_port_is_not_ours() -> None:
@@ -640,50 +611,7 @@ def test_an_answer_to_nothing_is_counted() -> None:
     assert puppet.ours.ignored[Ignored.BAD_REQUEST] == 2
 
 
-# --- heartbeats and the end -------------------------------------------------------
-
-
-def test_a_heartbeat_comes_back_as_it_was() -> None:
-    assert up().say(Heartbeat(b"\0\1\0\7abc\0")) == [HeartbeatAck(b"\0\1\0\7abc\0")]
-
-
-def test_a_heartbeat_measures_the_round_trip_once() -> None:
-    puppet = up()
-    (beat,) = only(Heartbeat, puppet.wait(31))
-    puppet.now = puppet.now + 0.25
-    puppet.say(HeartbeatAck(b"forged"))
-    assert puppet.ours.statistics().round_trip == 0
-    puppet.say(HeartbeatAck(beat.value))
-    assert puppet.ours.statistics().round_trip > 0.25
-    puppet.say(HeartbeatAck(beat.value))
-    assert puppet.ours.ignored[Ignored.BAD_HEARTBEAT] == 2
-
-
-def test_a_shutdown_of_the_peers_waits_for_what_we_have_sent() -> None:
-    puppet = in_state(State.SHUTDOWN_RECEIVED)
-    assert not puppet.ours.send(message(), puppet.now)
-    assert puppet.say(sack(puppet, 1)) == [ShutdownAck()]
-    puppet.say(ShutdownComplete())
-    assert puppet.ours.state is State.ENDED
-
-
-def test_a_shutdown_that_is_never_answered_ends_all_the_same() -> None:
-    puppet = in_state(State.SHUTDOWN_SENT)
-    assert len(only(Shutdown, puppet.wait(60))) == T2_ATTEMPTS - 1
-    assert puppet.ours.state is State.ENDED
-    assert puppet.ours.deadline == float("inf")
-
-
-def test_two_shutdowns_may_cross() -> None:
-    puppet = in_state(State.SHUTDOWN_SENT)
-    assert puppet.say(Shutdown(puppet.first_tsn - 1 & MASK)) == [ShutdownAck()]
-    assert puppet.say(ShutdownAck()) == [ShutdownComplete()]
-
-
-def test_the_shutdown_of_an_association_that_is_forgotten_is_completed() -> None:
-    puppet = in_state(State.ENDED)
-    assert puppet.say(ShutdownAck(), tag=99) == [ShutdownComplete(reflected=True)]
-    assert puppet.sent[-1].tag == 99
+# --- the end ----------------------------------------------------------------------
 
 
 def test_after_the_end_nothing_is_said() -> None:
@@ -697,20 +625,3 @@ def test_after_the_end_nothing_is_said() -> None:
 def test_an_empty_message_is_the_callers_mistake() -> None:
     with pytest.raises(ValueError, match="empty"):
         up().ours.send(message(b""), 0.0)
-
-
-def test_a_full_packet_of_data_does_not_wait_behind_a_sack() -> None:
-    """It finds no room beside the SACK, and once waited for the next thing to happen."""
-    puppet = in_state(State.ESTABLISHED)
-    assert puppet.ours.send(message(bytes(MAX_PAYLOAD)), puppet.now)
-    said = puppet.say(data(0), data(1, ssn=1, flags=3 | Data.IMMEDIATE))
-    assert [type(chunk) for chunk in said] == [Sack, Data]
-
-
-def test_what_is_given_up_while_sending_is_told_at_once() -> None:
-    puppet = in_state(State.ESTABLISHED)
-    sent = puppet.send(message(bytes(100 * MAX_PAYLOAD // 2), expires=puppet.now + 1.0))
-    puppet.now += 2.0
-    said = puppet.say(sack(puppet, len(sent)))
-    assert len(only(ForwardTsn, said)) == 1
-    assert not puppet.ours.take_datagrams()

@@ -6,7 +6,6 @@ from tests.sctp.pair import only, pair, payloads
 from tests.sim import Link, entropy
 from tests.sim.link import A
 from trio_sfu.core import Datagram
-from trio_sfu.sctp.association import BURST_INTERVAL, MAX_BURST
 from trio_sfu.sctp.chunks import Data
 from trio_sfu.sctp.datachannel import (
     MAX_MESSAGE_SENT,
@@ -20,6 +19,7 @@ from trio_sfu.sctp.datachannel import (
 from trio_sfu.sctp.events import AssociationLost, AssociationUp
 from trio_sfu.sctp.outbound import STREAM_BUFFER
 from trio_sfu.sctp.packet import MTU, Packet
+from trio_sfu.sctp.packing import BURST_INTERVAL, MAX_BURST
 from trio_sfu.sctp.states import Ignored, State
 from trio_sfu.wire import Reader
 

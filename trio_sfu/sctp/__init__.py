@@ -24,5 +24,6 @@ for one end, authenticated chunks, path MTU discovery, explicit congestion notif
 And because little is lost without it: interleaved messages (RFC
 8260), zero checksums (RFC 9653), added streams. ``docs/assumptions/sctp.md`` has the reasons.
 
-Read `chunks`, `packet`, `states`, then `inbound`, `outbound`, `association`, `datachannel`.
+Read `chunks`, `packet`, `states`, then `inbound`, `outbound`, `packing`, `association`,
+`datachannel`.
 """

@@ -1,14 +1,13 @@
 """An SCTP association over one DTLS connection: who gets which chunk, and when a packet leaves.
 
 The parts know their trades: `inbound` what has come, `outbound` what is under way,
-`reset` what ends, `cookie` and `handshake` how it begins, `states` what may come when.
-This module reads packets, believes their tags, and hands each chunk to the part that
-it is for; and it fills packets, as late as it can.
+`reset` which streams end, `cookie` and `handshake` how it begins, `shutdown` how it
+ends, `states` what may come when, `tags` whose a packet is, `packing` what leaves.
+This module hands each chunk of a packet that is believed to the part that it is for.
 
-*As late as it can*: what is to be said gathers until `take_datagrams`, so that ten
-messages sent in one step share a packet, and a batch of packets heard is answered by
-one SACK. That is why the owner takes datagrams after every call, before it looks at
-`deadline` (see `trio_sfu.core.Core`); the time of that last call is the time of sending.
+What is to be said gathers until `take_datagrams` (see `packing`). That is why the owner
+takes datagrams after every call, before it looks at `deadline` (see `trio_sfu.core.Core`);
+the time of that last call is the time of sending.
 
 Both ends call `start`, as libwebrtc and Chromium do, so two INITs usually cross. Each
 answers the other's with its *own* tag and TSN, so both handshakes build the same
@@ -23,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from trio_sfu.core import INSIDE, Datagram, Entropy
+from trio_sfu.core import Datagram, Entropy
 from trio_sfu.errors import WireError
 from trio_sfu.sctp.chunks import (
     Abort,
@@ -63,12 +62,16 @@ from trio_sfu.sctp.handshake import (
     judge,
     read_extensions,
 )
+from trio_sfu.sctp.heartbeat import Heartbeats
 from trio_sfu.sctp.inbound import MAX_STREAMS, RECEIVE_WINDOW, Inbound
 from trio_sfu.sctp.outbound import Outbound, Outgoing
-from trio_sfu.sctp.packet import HEADER, MTU, Packet, assemble
+from trio_sfu.sctp.packet import Packet
+from trio_sfu.sctp.packing import Packing
 from trio_sfu.sctp.parameters import CauseCode, Parameter, ParameterType
 from trio_sfu.sctp.reset import StreamResets
-from trio_sfu.sctp.states import ACCEPTED, NEXT, Event, Ignored, State, Timer, advance
+from trio_sfu.sctp.shutdown import Closing
+from trio_sfu.sctp.states import ACCEPTED, OPENING, SENDING, Event, Ignored, Standing, State, Timer
+from trio_sfu.sctp.tags import believed, new_tag
 from trio_sfu.timers import Timers
 from trio_sfu.wire import Reader
 
@@ -77,28 +80,14 @@ PORT: Final = 5000
 T1_FIRST: Final = 0.5
 T1_LONGEST: Final = 1.0
 """INIT and COOKIE ECHO go out again after half a second, then every second, for ever."""
-T2_INTERVAL: Final = 1.0
-T2_ATTEMPTS: Final = 8
-"""SHUTDOWN and SHUTDOWN ACK: there is nothing left to lose, so this does come to an end."""
 SACK_DELAY: Final = 0.2
 """The longest an acknowledgement waits for company (RFC 9260 section 6.2)."""
-MAX_BURST: Final = 64
-BURST_INTERVAL: Final = 0.001
-"""At most so many packets of data leave at once, and the next ones so many seconds later.
-A window of a megabyte that opens all of a sudden would else hold up, for as long as it
-takes to encrypt it, the sound and pictures of everybody here. It allows 75 MB/s."""
-HEARTBEAT_INTERVAL: Final = 30.0
-"""HB.interval (section 16). Measures the round trip of an idle path, and judges nobody."""
-
-_SENDING: Final = frozenset((State.ESTABLISHED, State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED))
-_MEETING: Final = frozenset((State.CLOSED, State.COOKIE_WAIT, State.COOKIE_ECHOED))
 
 
 class SctpAssociation:
     """A core, see `trio_sfu.core.Core`; datagrams carry `INSIDE` addresses."""
 
     def __init__(self, entropy: Entropy, *, port: int = PORT, peer_port: int = PORT) -> None:
-        self.state = State.CLOSED
         self.ignored: Counter[Ignored] = Counter()
         self.extensions = Extension(0)
         """What the peer understands; nothing before it has been heard."""
@@ -107,25 +96,24 @@ class SctpAssociation:
         self._entropy = entropy
         self._ports = port, peer_port
         self._key = entropy(KEY_LENGTH)
-        self._tag = self._new_tag()
-        self._peer_tag = 0
+        self._tag = new_tag(entropy)
         self._first_tsn = int.from_bytes(entropy(4), "big")
         self._now = 0.0
         self._timers: Timers[Timer] = Timers()
+        self._standing = Standing(self.ignored)
+        self._packing = Packing(self._ports, self._timers)
+        self._heartbeats = Heartbeats(entropy, self._packing, self._timers, self.ignored)
+        self._closing = Closing(self._standing, self._packing, self._timers, self._end)
         self._events: list[AssociationEvent] = []
         self._outbound = Outbound(self._first_tsn, self._timers, self.ignored)
         self._inbound = Inbound(0, self._events.append, self.ignored)
         self._resets = StreamResets(self._first_tsn, self.ignored)
-        self._control: list[bytes] = []
-        self._datagrams: list[Datagram] = []
         self._cookie = b""
         self._t1_interval = T1_FIRST
-        self._t2_attempts = 0
         self._unacknowledged = 0
         """Packets with DATA since the last SACK."""
         self._sack_due = False
-        self._heartbeat: tuple[bytes, float] | None = None
-        self._received = self._sent = 0
+        self._received = 0
         self._hear_as: dict[type[Chunk], Callable[..., None]] = {
             Data: self._hear_data,
             Init: self._hear_init,
@@ -146,11 +134,15 @@ class SctpAssociation:
 
     # --- the owner's calls ------------------------------------------------------
 
+    @property
+    def state(self) -> State:
+        return self._standing.state
+
     def start(self, now: float) -> None:
         """Send INIT; nothing if the association is under way already."""
         self._now = now
         if self.state is State.CLOSED:
-            self._step(Event.START)
+            self._standing.step(Event.START)
             self._send_init(now)
 
     def send(self, message: Outgoing, now: float) -> bool:
@@ -158,7 +150,7 @@ class SctpAssociation:
         if not message.data:
             raise ValueError("SCTP has no empty messages (RFC 9260 section 6.2)")
         self._now = now
-        if self.state in _MEETING or self.state is State.ESTABLISHED:
+        if self.state in OPENING or self.state is State.ESTABLISHED:
             return self._outbound.queue(message, now)
         return False
 
@@ -172,9 +164,9 @@ class SctpAssociation:
         """End in order: everything queued still arrives (RFC 9260 section 9.2)."""
         self._now = now
         if self.state is State.ESTABLISHED:
-            self._step(Event.CLOSE)
-            self._advance_closing(now)
-        elif self.state in _MEETING:
+            self._standing.step(Event.CLOSE)
+            self._closing.advance(self._outbound, self._inbound, now)
+        elif self.state in OPENING:
             self._end("closed before it was up")
 
     def abort(self, now: float, reason: str = "") -> None:
@@ -225,7 +217,7 @@ class SctpAssociation:
             outbound.buffered_total,
             self._inbound.held,
             self._received,
-            self._sent,
+            self._packing.sent,
             outbound.abandoned_messages,
             outbound.retransmissions,
             dict(self.ignored),
@@ -249,7 +241,7 @@ class SctpAssociation:
             self._hear(packet, now)
         self._schedule_sack(now)
         self._advance_resets(now)
-        self._advance_closing(now)
+        self._closing.advance(self._outbound, self._inbound, now)
 
     def handle_timeout(self, now: float) -> None:
         self._now = now
@@ -262,81 +254,41 @@ class SctpAssociation:
                     else:
                         self._send_cookie(now)
                 case Timer.T2:
-                    self._repeat_shutdown(now)
+                    self._closing.repeat(self._inbound, now)
                 case Timer.T3:
                     self._outbound.expire(now)
                 case Timer.SACK:
                     self._sack_due = True
                 case Timer.HOLD:
                     self._inbound.held_back = False
-                    self._sack_due = self.state in _SENDING
+                    self._sack_due = self.state in SENDING
                 case Timer.HEARTBEAT:
-                    self._beat(now)
+                    self._heartbeats.beat(self._outbound.last_sent, now)
                 case Timer.BURST:
                     pass  # it is for `take_datagrams` to go on
                 case Timer.RECONFIGURE:
                     request = self._resets.repeat()
                     if request is not None:
-                        self._say(ReConfig((request,)))
+                        self._packing.say(ReConfig((request,)))
                         self._timers.arm(Timer.RECONFIGURE, now + self._outbound.rto.current)
         self._advance_resets(now)
-        self._advance_closing(now)
+        self._closing.advance(self._outbound, self._inbound, now)
 
     def take_datagrams(self) -> list[Datagram]:
         if self.state is not State.ENDED:
             self._flush(self._now)
-        datagrams, self._datagrams = self._datagrams, []
-        return datagrams
+        return self._packing.take()
 
     # --- packets out ------------------------------------------------------------
 
-    def _emit(self, tag: int, chunks: list[bytes]) -> None:
-        self._sent += 1
-        self._datagrams.append(Datagram(assemble(*self._ports, tag, chunks), INSIDE, INSIDE))
-
-    def _say(self, chunk: Chunk) -> None:
-        """Put a control chunk into the next packet."""
-        self._control.append(chunk.encode())
-
     def _flush(self, now: float) -> None:
         """Fill packets with all that may leave now."""
-        chunks: list[bytes] = []
-        room = MTU - HEADER
         if self._sack_due:
             self._sack_due = False
             self._unacknowledged = 0
             self._timers.cancel(Timer.SACK)
-            self._control.insert(0, self._inbound.sack().encode())
-        sending = self.state in _SENDING
-        if sending:
-            forward = self._outbound.take_forward()
-            if forward is not None:
-                self._say(forward)
-        for chunk in self._control:
-            if chunks and len(chunk) > room:
-                self._emit(self._peer_tag, chunks)
-                chunks, room = [], MTU - HEADER
-            chunks.append(chunk)
-            room -= len(chunk)
-        self._control.clear()
-        burst = 0
-        while sending:
-            if burst == MAX_BURST:
-                self._timers.arm(Timer.BURST, now + BURST_INTERVAL)
-                break
-            data = self._outbound.take_chunks(room, now)
-            burst += bool(data)
-            if data or chunks:  # what finds no room beside a SACK has a packet of its own
-                self._emit(self._peer_tag, chunks + data)
-                chunks, room = [], MTU - HEADER
-                continue
-            forward = self._outbound.take_forward()  # of what was found too old just now
-            if forward is None:
-                break
-            chunks.append(forward.encode())
-            room -= len(chunks[0])
-        if chunks:
-            self._emit(self._peer_tag, chunks)
+            self._packing.say_first(self._inbound.sack())
+        self._packing.fill(self._outbound if self.state in SENDING else None, now)
 
     def _schedule_sack(self, now: float) -> None:
         if self._inbound.sack_wanted or self._unacknowledged >= 2:
@@ -350,7 +302,7 @@ class SctpAssociation:
         if (packet.destination, packet.source) != self._ports:
             self.ignored[Ignored.WRONG_PORT] += 1
             return
-        if not self._believe_tag(packet):
+        if not believed(packet, self._tag, self._packing.peer_tag, self.state):
             self.ignored[Ignored.WRONG_TAG] += 1
             return
         had_data = had_gaps = had_forward = False
@@ -375,53 +327,26 @@ class SctpAssociation:
         if had_data:
             self._unacknowledged += 1
             if self.state is State.SHUTDOWN_SENT:  # it does not know yet (9.2)
-                self._say(Shutdown(self._inbound.cumulative & 0xFFFFFFFF))
+                self._closing.say_again(self._inbound)
                 self._sack_due = True
-
-    def _believe_tag(self, packet: Packet) -> bool:
-        """The rules of RFC 9260 section 8.5."""
-        first = packet.chunks[0]
-        match first:
-            case CookieEcho():
-                return True  # its cookie says which tag it must be
-            case InitAck():
-                return packet.tag == self._tag and len(packet.chunks) == 1
-            case Init():
-                return packet.tag == 0 and len(packet.chunks) == 1
-            case Abort(reflected=True) | ShutdownComplete(reflected=True):
-                return packet.tag == self._peer_tag != 0
-            case ShutdownAck() if self.state in _MEETING or self.state is State.ENDED:
-                return True  # of an association that we forgot (8.4)
-        return packet.tag == self._tag
 
     def _skip_unknown(self, chunk: UnknownChunk) -> bool:
         """What the type's high bits say; False to stop reading the packet (3.2)."""
         self.ignored[Ignored.UNKNOWN_CHUNK] += 1
         what = Unknown(chunk.type >> 6)
-        if Unknown.REPORT in what and self.state not in _MEETING:
-            self._say(Error((Parameter(CauseCode.UNRECOGNIZED_CHUNK, chunk.encode()),)))
+        if Unknown.REPORT in what and self.state not in OPENING:
+            self._packing.say(Error((Parameter(CauseCode.UNRECOGNIZED_CHUNK, chunk.encode()),)))
         return Unknown.SKIP in what
-
-    def _step(self, event: Event) -> bool:
-        """Follow the table of states; False if there is no such step from here."""
-        if event not in NEXT[self.state]:
-            self.ignored[Ignored.OUT_OF_PLACE] += 1
-            return False
-        self.state = advance(self.state, event)
-        return True
 
     # --- the handshake ----------------------------------------------------------
 
-    def _new_tag(self) -> int:
-        return int.from_bytes(self._entropy(4), "big") or 1  # 0 is INIT's
-
     def _send_init(self, now: float) -> None:
         init = Init(self._tag, RECEIVE_WINDOW, MAX_STREAMS, MAX_STREAMS, self._first_tsn, OFFERED)
-        self._emit(0, [init.encode()])
+        self._packing.emit(0, [init.encode()])
         self._timers.arm(Timer.T1, now + self._t1_interval)
 
     def _send_cookie(self, now: float) -> None:
-        self._control.insert(0, CookieEcho(self._cookie).encode())
+        self._packing.say_first(CookieEcho(self._cookie))
         self._timers.arm(Timer.T1, now + self._t1_interval)
 
     def _hear_init(self, init: Init, packet: Packet, now: float) -> None:
@@ -430,21 +355,21 @@ class SctpAssociation:
             self.ignored[Ignored.BAD_INIT] += 1
             return
         if self.state is State.SHUTDOWN_ACK_SENT:
-            self._say(ShutdownAck())
+            self._packing.say(ShutdownAck())
             return
         tag, tsn, ties = self._tag, self._first_tsn, (0, 0)
-        if self.state not in _MEETING:
-            tag, tsn = self._new_tag(), int.from_bytes(self._entropy(4), "big")
-            ties = self._tag, self._peer_tag
+        if self.state not in OPENING:
+            tag, tsn = new_tag(self._entropy), int.from_bytes(self._entropy(4), "big")
+            ties = self._tag, self._packing.peer_tag
         answer = answer_init(init, self._key, tag, tsn, ties, now)
-        self._emit(init.tag, [answer.encode()])
+        self._packing.emit(init.tag, [answer.encode()])
 
     def _hear_init_ack(self, init: InitAck, packet: Packet, now: float) -> None:
         cookie = init.find(ParameterType.STATE_COOKIE)
         if not (cookie and init.tag and init.outbound and init.inbound):
             self.ignored[Ignored.BAD_INIT] += 1
             return
-        if not self._step(Event.INIT_ACK):
+        if not self._standing.step(Event.INIT_ACK):
             return
         extensions, reports = read_extensions(init)
         self._meet(init.tag, init.tsn, init.window, min(MAX_STREAMS, init.inbound), extensions)
@@ -453,7 +378,7 @@ class SctpAssociation:
         self._send_cookie(now)
         if reports:
             value = b"".join(report.encode() for report in reports)
-            self._say(Error((Parameter(CauseCode.UNRECOGNIZED_PARAMETERS, value),)))
+            self._packing.say(Error((Parameter(CauseCode.UNRECOGNIZED_PARAMETERS, value),)))
 
     def _hear_cookie_echo(self, chunk: CookieEcho, packet: Packet, now: float) -> None:
         try:
@@ -464,22 +389,22 @@ class SctpAssociation:
         if packet.tag != cookie.local_tag:
             self.ignored[Ignored.WRONG_TAG] += 1
             return
-        match judge(cookie, self._tag, self._peer_tag, self.state in _MEETING, now):
+        match judge(cookie, self._tag, self._packing.peer_tag, self.state in OPENING, now):
             case Verdict.SAME:
                 if self.state is State.COOKIE_ECHOED:
                     self._come_up(Event.COOKIE_ECHO, now)
-                self._say(CookieAck())
+                self._packing.say(CookieAck())
             case Verdict.NEW:
                 self._meet_cookie(cookie)
                 self._come_up(Event.COOKIE_ECHO, now)
-                self._say(CookieAck())
+                self._packing.say(CookieAck())
             case Verdict.RESTART:
                 self._restart(cookie, now)
             case Verdict.STALE:
                 self.ignored[Ignored.STALE_COOKIE] += 1
                 staleness = int((now - cookie.issued - LIFETIME) * 1e6) & 0xFFFFFFFF
                 cause = Parameter(CauseCode.STALE_COOKIE, staleness.to_bytes(4, "big"))
-                self._emit(cookie.peer_tag, [Error((cause,)).encode()])
+                self._packing.emit(cookie.peer_tag, [Error((cause,)).encode()])
             case Verdict.LATE:
                 self.ignored[Ignored.BAD_COOKIE] += 1
 
@@ -498,17 +423,17 @@ class SctpAssociation:
 
     def _meet(self, tag: int, tsn: int, window: int, streams: int, extensions: Extension) -> None:
         """Take what the peer says of itself for true."""
-        self._peer_tag, self.streams, self.extensions = tag, streams, extensions
+        self._packing.peer_tag, self.streams, self.extensions = tag, streams, extensions
         self._inbound = Inbound(tsn, self._events.append, self.ignored)
         self._outbound.peer_window = window
         self._outbound.partial_reliability = Extension.FORWARD_TSN in extensions
         self._resets.connect(tsn)
 
     def _come_up(self, event: Event, now: float) -> None:
-        self._step(event)
+        self._standing.step(event)
         self._timers.cancel(Timer.T1)
         self._cookie = b""
-        self._timers.arm(Timer.HEARTBEAT, now + HEARTBEAT_INTERVAL)
+        self._heartbeats.begin(now)
         self._events.append(AssociationUp())
 
     def _restart(self, cookie: Cookie, now: float) -> None:
@@ -518,12 +443,13 @@ class SctpAssociation:
         self._tag, self._first_tsn = cookie.local_tag, cookie.local_tsn
         self._outbound = Outbound(self._first_tsn, self._timers, self.ignored)
         self._resets = StreamResets(self._first_tsn, self.ignored)
-        self._control.clear()
-        self._unacknowledged, self._sack_due, self._heartbeat = 0, False, None
+        self._packing.forget()
+        self._unacknowledged, self._sack_due = 0, False
+        self._heartbeats.forget()
         self._meet_cookie(cookie)
         self._events.append(AssociationRestarted())
         self._come_up(Event.COOKIE_ECHO, now)
-        self._say(CookieAck())
+        self._packing.say(CookieAck())
 
     # --- data -------------------------------------------------------------------
 
@@ -534,7 +460,7 @@ class SctpAssociation:
             self._abort(CauseCode.NO_USER_DATA, tsn, "the peer sent DATA without data")
         elif self._inbound.data(chunk) and chunk.stream >= MAX_STREAMS:
             value = chunk.stream.to_bytes(2, "big") + bytes(2)
-            self._say(Error((Parameter(CauseCode.INVALID_STREAM, value),)))
+            self._packing.say(Error((Parameter(CauseCode.INVALID_STREAM, value),)))
 
     def _hear_sack(self, chunk: Sack, packet: Packet, now: float) -> None:
         self._outbound.acknowledge(chunk, now)
@@ -549,7 +475,7 @@ class SctpAssociation:
             if answer is not None:
                 answers.append(answer)
         if answers:
-            self._say(ReConfig(tuple(answers)))
+            self._packing.say(ReConfig(tuple(answers)))
         resets = self._resets
         for streams in resets.peer_reset:
             self._inbound.reset(streams)
@@ -564,45 +490,37 @@ class SctpAssociation:
             self._timers.cancel(Timer.RECONFIGURE)
 
     def _advance_resets(self, now: float) -> None:
-        if self.state in _SENDING:
+        if self.state in SENDING:
             outbound = self._outbound
             request = self._resets.next_request(outbound.buffered, outbound.last_tsns)
             if request is not None:
-                self._say(ReConfig((request,)))
+                self._packing.say(ReConfig((request,)))
                 self._timers.arm(Timer.RECONFIGURE, now + outbound.rto.current)
 
     # --- heartbeats and errors --------------------------------------------------
 
-    def _beat(self, now: float) -> None:
-        self._timers.arm(Timer.HEARTBEAT, now + HEARTBEAT_INTERVAL)
-        if now - self._outbound.last_sent >= HEARTBEAT_INTERVAL:
-            self._heartbeat = self._entropy(8), now
-            # Type 1 is Heartbeat Info, the one parameter that a HEARTBEAT has (3.3.5).
-            self._say(Heartbeat(Parameter(1, self._heartbeat[0]).encode()))
-
     def _hear_heartbeat(self, chunk: Heartbeat, packet: Packet, now: float) -> None:
-        if self.state not in _MEETING:
-            self._say(HeartbeatAck(chunk.value))
+        if self.state not in OPENING:
+            self._packing.say(HeartbeatAck(chunk.value))
 
     def _hear_heartbeat_ack(self, chunk: HeartbeatAck, packet: Packet, now: float) -> None:
-        beat = self._heartbeat
-        if beat is None or chunk.value != Parameter(1, beat[0]).encode():
-            self.ignored[Ignored.BAD_HEARTBEAT] += 1
-            return
-        self._outbound.rto.sample(now - beat[1])
-        self._heartbeat = None
+        round_trip = self._heartbeats.hear(chunk, now)
+        if round_trip is not None:
+            self._outbound.rto.sample(round_trip)
 
     def _hear_error(self, chunk: Error, packet: Packet, now: float) -> None:
         """Errors are told for our information; only a stale cookie asks for an act (5.2.6)."""
         stale = any(cause.type == CauseCode.STALE_COOKIE for cause in chunk.causes)
         if stale and self.state is State.COOKIE_ECHOED:
-            self._step(Event.STALE_COOKIE)
-            self._control.clear()
+            self._standing.step(Event.STALE_COOKIE)
+            self._packing.forget()
             self._send_init(now)
 
     def _abort(self, code: CauseCode, value: bytes, reason: str) -> None:
-        if self._peer_tag:
-            self._emit(self._peer_tag, [Abort((Parameter(code, value[:512]),)).encode()])
+        if self._packing.peer_tag:
+            self._packing.emit(
+                self._packing.peer_tag, [Abort((Parameter(code, value[:512]),)).encode()]
+            )
         self._end(reason)
 
     def _hear_abort(self, chunk: Abort, packet: Packet, now: float) -> None:
@@ -610,51 +528,19 @@ class SctpAssociation:
         self._end(f"aborted by the peer, causes: {causes}")
 
     def _end(self, reason: str) -> None:
-        self.state = State.ENDED
+        self._standing.end()
         for timer in Timer:
             self._timers.cancel(timer)
-        self._control.clear()
+        self._packing.forget()
         self._events.append(AssociationLost(reason))
 
     # --- the orderly end --------------------------------------------------------
 
-    def _advance_closing(self, now: float) -> None:
-        if self.state in (State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED) and self._outbound.idle:
-            self._step(Event.ALL_ACKNOWLEDGED)
-            self._timers.cancel(Timer.HEARTBEAT)
-            self._say_shutdown(now)
-
-    def _say_shutdown(self, now: float) -> None:
-        if self.state is State.SHUTDOWN_SENT:
-            self._say(Shutdown(self._inbound.cumulative & 0xFFFFFFFF))
-        else:
-            self._say(ShutdownAck())
-        self._timers.arm(Timer.T2, now + T2_INTERVAL)
-
-    def _repeat_shutdown(self, now: float) -> None:
-        self._t2_attempts += 1
-        if self._t2_attempts == T2_ATTEMPTS:
-            self._end("the peer never finished the shutdown")
-        else:
-            self._say_shutdown(now)
-
     def _hear_shutdown(self, chunk: Shutdown, packet: Packet, now: float) -> None:
-        window = self._outbound.peer_window
-        self._outbound.acknowledge(Sack(chunk.cumulative, window), now)
-        if self.state is State.SHUTDOWN_SENT:
-            self._step(Event.SHUTDOWN)
-            self._say_shutdown(now)
-        elif self.state is State.SHUTDOWN_ACK_SENT:
-            self._say(ShutdownAck())
-        elif self.state is not State.SHUTDOWN_RECEIVED:
-            self._step(Event.SHUTDOWN)
+        self._closing.hear(chunk, self._outbound, self._inbound, now)
 
     def _hear_shutdown_ack(self, chunk: ShutdownAck, packet: Packet, now: float) -> None:
-        if self.state in _MEETING or self.state is State.ENDED:
-            self._emit(packet.tag, [ShutdownComplete(reflected=True).encode()])
-        elif self._step(Event.SHUTDOWN_ACK):
-            self._emit(self._peer_tag, [ShutdownComplete().encode()])
-            self._end("shut down")
+        self._closing.hear_acknowledged(packet.tag)
 
     def _hear_shutdown_complete(self, chunk: ShutdownComplete, packet: Packet, now: float) -> None:
         self._end("shut down by the peer")

@@ -18,6 +18,7 @@ over stays ENDED, because a second one would need a second DTLS connection.
 """
 
 import enum
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -54,6 +55,12 @@ class State(enum.Enum):
     SHUTDOWN_RECEIVED = enum.auto()
     SHUTDOWN_ACK_SENT = enum.auto()
     ENDED = enum.auto()
+
+
+OPENING: Final = frozenset((State.CLOSED, State.COOKIE_WAIT, State.COOKIE_ECHOED))
+"""Before it is up."""
+SENDING: Final = frozenset((State.ESTABLISHED, State.SHUTDOWN_PENDING, State.SHUTDOWN_RECEIVED))
+"""In which DATA leaves."""
 
 
 class Event(enum.Enum):
@@ -216,3 +223,23 @@ def advance(state: State, event: Event) -> State:
         return NEXT[state][event]
     except KeyError:
         raise WireError(f"{event.name} is not allowed in {state.name}") from None
+
+
+class Standing:
+    """Where one association stands; *ignored* counts what had no place there."""
+
+    def __init__(self, ignored: Counter[Ignored]) -> None:
+        self.state = State.CLOSED
+        self._ignored = ignored
+
+    def step(self, event: Event) -> bool:
+        """Follow the table; False if there is no such step from here."""
+        if event not in NEXT[self.state]:
+            self._ignored[Ignored.OUT_OF_PLACE] += 1
+            return False
+        self.state = advance(self.state, event)
+        return True
+
+    def end(self) -> None:
+        """From wherever it is: for good."""
+        self.state = State.ENDED

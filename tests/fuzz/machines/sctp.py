@@ -238,6 +238,9 @@ _SCTP_READS: Final = (
             )
         ),
     ),
+    *of("sctp.tags", "believed"),
+    *of("sctp.shutdown", "Closing.hear", "Closing.hear_acknowledged"),
+    *of("sctp.heartbeat", "Heartbeats.hear"),
     *of("sctp.outbound", "Outbound.acknowledge"),
     *of("sctp.reset", "StreamResets.hear"),
     *of("sctp.handshake", "judge", "read_extensions", "answer_init"),
