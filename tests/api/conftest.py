@@ -7,7 +7,8 @@ import trio
 from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from tests.api.test_http import Answer, ask
-from trio_sfu.api.http import FrontDoor, Routes
+from trio_sfu.api.frontdoor import FrontDoor
+from trio_sfu.api.routes import Routes
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.tokens import Claims, sign
 from trio_sfu.room.grants import Grants

@@ -19,7 +19,7 @@ from trio_sfu.api.conversation import (
     TEXT_LIMIT,
     decode_request,
 )
-from trio_sfu.api.http import FrontDoor
+from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.tokens import Claims, sign
 from trio_sfu.api.websocket import MESSAGE_LIMIT, SEND_SECONDS

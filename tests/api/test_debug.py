@@ -12,7 +12,7 @@ from tests.api.test_http import Answer, ask
 from tests.api.test_metrics import hold_a_call
 from tests.signalling.house import House, open_house
 from trio_sfu.api.debug import Debug, task_tree
-from trio_sfu.api.http import FrontDoor
+from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.tokens import Claims, sign
 from trio_sfu.room.grants import Grants

@@ -9,7 +9,7 @@ from prometheus_client.samples import Sample
 from tests.api.test_http import ask
 from tests.signalling.house import House, open_house
 from trio_sfu.api.admission import Admission, Load
-from trio_sfu.api.http import FrontDoor
+from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.looplag import LoopLag
 from trio_sfu.api.metrics import Metrics, Sources
 from trio_sfu.client.media import synthetic_vp8, vp8_payloads

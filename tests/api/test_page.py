@@ -3,8 +3,9 @@ import json
 import attrs
 import pytest
 
-from trio_sfu.api.http import Request, Routes, find_route
 from trio_sfu.api.page import Page
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Routes, find_route
 from trio_sfu.api.tokens import verify
 from trio_sfu.config import Config
 from trio_sfu.room.grants import Grants

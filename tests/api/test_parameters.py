@@ -15,8 +15,8 @@ from livekit.protocol import models, rtc
 from tests.api.conftest import Sessions, token
 from tests.api.test_rtc import UPGRADE
 from trio_sfu.api import parameters
-from trio_sfu.api.http import Request
 from trio_sfu.api.parameters import ANNOUNCED_LIMIT, JOIN_REQUEST_LIMIT, decode_join_request
+from trio_sfu.api.request import Request
 from trio_sfu.room.grants import Grants
 from trio_sfu.signalling.join import Refused, Sdk
 

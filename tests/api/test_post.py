@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from trio_sfu.api.http import FrontDoor, Request, Response, Route, text
+from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.post import IDLE_SECONDS, POST_SECONDS, Poster, PostFailed
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, text
 
 Script = Callable[[trio.abc.HalfCloseableStream], object]
 

@@ -19,8 +19,9 @@ from livekit.protocol import room as rooms
 
 from tests.signalling.filling import fill
 from tests.signalling.house import Caller, House, open_house
-from trio_sfu.api.http import Request, Response
+from trio_sfu.api.request import Request
 from trio_sfu.api.roomconfig import options_of
+from trio_sfu.api.routes import Response
 from trio_sfu.api.services import services
 from trio_sfu.api.tokens import Claims
 from trio_sfu.api.twirp import Twirp

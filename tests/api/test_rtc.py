@@ -136,7 +136,7 @@ async def test_a_session_that_ends_before_its_first_words_is_a_500(serve) -> Non
 async def test_a_session_that_says_nothing_is_not_waited_for(
     autojump_clock, enter, sessions: Sessions
 ) -> None:
-    from trio_sfu.api.http import FrontDoor
+    from trio_sfu.api.frontdoor import FrontDoor
 
     sessions.silent = True
     stream = enter(FrontDoor(routes_to(sessions.connect)))

@@ -9,7 +9,8 @@ import trio
 from google.protobuf.message import Message
 from livekit.protocol import models, room
 
-from trio_sfu.api.http import Request, Response
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response
 from trio_sfu.api.tokens import Claims
 from trio_sfu.api.twirp import (
     STATUS,

@@ -14,7 +14,9 @@ from trio.testing import wait_all_tasks_blocked
 
 from tests.signalling.house import House, open_house
 from tests.sim import entropy
-from trio_sfu.api.http import FrontDoor, Request, Response, Route, text
+from trio_sfu.api.frontdoor import FrontDoor
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, text
 from trio_sfu.api.webhooks import Webhooks
 from trio_sfu.config import Config, ConfigError, Filter, RoomConfig, WebhookConfig
 from trio_sfu.room.observe import RoomStarted

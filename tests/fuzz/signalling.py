@@ -17,8 +17,8 @@ from tests.fuzz.decoder import Decoder, Script, words
 from tests.sdp import captures
 from tests.sim import entropy
 from trio_sfu.api.conversation import decode_request
-from trio_sfu.api.http import Request
 from trio_sfu.api.parameters import decode_join_request, read_join_request
+from trio_sfu.api.request import Request
 from trio_sfu.config import RoomConfig
 from trio_sfu.net.endpoint import Endpoint
 from trio_sfu.room.data import LOSSY, RELIABLE

@@ -10,7 +10,9 @@ import trio.testing
 
 from tests.fuzz.decoder import Decoder, words
 from tests.sdp import captures, exchange
-from trio_sfu.api.http import FrontDoor, Request, Response, Route, text
+from trio_sfu.api.frontdoor import FrontDoor
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, text
 from trio_sfu.api.rtc import Gate, read_join
 from trio_sfu.api.tokens import Claims as TokenClaims
 from trio_sfu.api.tokens import InvalidToken, sign, verify
@@ -399,13 +401,13 @@ TEXTS: Final[Mapping[str, Decoder]] = {
             b"\0\x16\x03\x01",
         ),
         (
-            "api.http:_Connection._receive_head",
-            "api.http:_Connection._receive",
-            "api.http:_Connection._receive_body",
-            "api.http:find_route",
-            "api.http:_request",
-            "api.http:_client_address",
-            "api.http:_preflight",
+            "api.http:Connection._receive_head",
+            "api.http:Connection._receive",
+            "api.http:Connection._receive_body",
+            "api.routes:find_route",
+            "api.request:read_request",
+            "api.request:_client_address",
+            "api.routes:preflight",
             "api.rtc:Gate.claims",
             "api.websocket:refuse_handshake",
             "api.websocket:_is_key",

@@ -6,7 +6,7 @@ import time
 import pytest
 import trio
 
-from trio_sfu.api.http import FrontDoor
+from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.tokens import Claims, sign
 from trio_sfu.room.grants import Grants

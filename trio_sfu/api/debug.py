@@ -19,8 +19,9 @@ import attrs
 import structlog
 import trio
 
-from trio_sfu.api.http import Request, Response, Route, Routes, text
 from trio_sfu.api.pcap import SECONDS_LIMIT, Capture
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, Routes, text
 from trio_sfu.api.tokens import Claims
 from trio_sfu.api.webhooks import Courier
 from trio_sfu.room.connection import PeerConnection

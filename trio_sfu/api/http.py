@@ -1,9 +1,9 @@
-"""HTTP/1.1 on Trio: one port, a table of routes, and nobody who can hold us up.
+"""HTTP/1.1 on Trio: one connection, a table of routes, and nobody who can hold us up.
 
 h11 knows the protocol; here is what it needs around it: bytes from a stream, a
 deadline for everything that the other side could drag out, a limit for everything
-that it could heap up. A connection is a task; what goes wrong in it ends it and
-nothing else. The table of routes says what we are: this module does not know.
+that it could heap up. What a request says is `request`'s to read, and the table of
+routes says what we are: this module does not know.
 
     bytes -> h11 -> Request -> route -> Response -> h11 -> bytes     again, on the same connection
                                socket route -> accept() -> a WebSocket has the stream from here on
@@ -14,18 +14,15 @@ What a stranger can try, and what it gets them:
     sends a head without end              431 at HEAD_LIMIT
     sends a body without end              413 at BODY_LIMIT; all bodies together have a limit too
     never reads what we send              closed after SEND_SECONDS
-    opens connections without end         503 above the limit, at the price of a greeting
+    opens connections without end         503 above the limit (`frontdoor`)
     sends what is no HTTP                 400, and closed
 """
 
-import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from email.utils import formatdate
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import Final
-from urllib.parse import parse_qsl, unquote
 
 import attrs
 import h11
@@ -34,7 +31,8 @@ import trio
 from wsproto.utilities import LocalProtocolError
 
 from trio_sfu import __version__
-from trio_sfu.api.tls import SecureStream
+from trio_sfu.api.request import Request, peer_address, read_request
+from trio_sfu.api.routes import Response, Route, Routes, SocketRoute, find_route, preflight, text
 from trio_sfu.api.websocket import MESSAGE_LIMIT, WebSocket, open_websocket, refuse_handshake
 
 HEAD_LIMIT: Final = 64 * 1024
@@ -44,8 +42,6 @@ BODY_LIMIT: Final = 10 * 1024 * 1024
 """Bytes of a request's body; LiveKit's limit."""
 BODIES_LIMIT: Final = 64 * 1024 * 1024
 """Bytes of all bodies that are being read or answered at one time."""
-CONNECTION_LIMIT: Final = 4096
-"""Connections at one time, WebSockets among them: more than one core has clients for."""
 HEAD_SECONDS: Final = 10.0
 """From the first byte we wait for to the head's last: nobody types a head."""
 IDLE_SECONDS: Final = 60.0
@@ -55,75 +51,9 @@ SEND_SECONDS: Final = 30.0
 LINGER_SECONDS: Final = 1.0
 """How long we go on reading after a last answer: a stream closed over unread bytes is
 reset, and the reset may overtake the answer."""
-PARAMETERS_LIMIT: Final = 100
-"""Parameters in one query; LiveKit's clients send some twenty."""
 CHUNK: Final = 65536
 
-METHODS: Final = ("OPTIONS", "HEAD", "GET", "POST", "PATCH", "DELETE")
-"""What any page of any origin may use (LiveKit's list)."""
-PREFLIGHT_SECONDS: Final = 86400
-
 log = structlog.get_logger(__name__)
-
-
-@attrs.frozen(kw_only=True)
-class Request:
-    """A request whose head, and body if its route takes one, came whole."""
-
-    method: str
-    path: str
-    """Decoded; begins with exactly one slash."""
-    query: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    """Tokens travel here, so it has no repr. Of a repeated name the first counts."""
-    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    """By lower-case name; of a repeated name all, joined with commas."""
-    body: bytes = attrs.field(default=b"", repr=False)
-    client: str = ""
-    """The address it came from, as the proxy in front of us says or as we see it."""
-
-
-@attrs.frozen
-class Response:
-    """An answer; what every answer carries is put in where it is sent."""
-
-    status: int
-    body: bytes = b""
-    content_type: str = "text/plain; charset=utf-8"
-    headers: Mapping[str, str] = attrs.Factory(dict)
-
-
-def text(status: int, words: str) -> Response:
-    """An answer for people: LiveKit's clients show what an error says."""
-    return Response(status, words.encode("utf-8", "replace"))
-
-
-Accept = Callable[[], Awaitable[WebSocket]]
-"""Answers 101 and gives the WebSocket. Raises `ConnectionClosed` if nobody is there any more."""
-
-
-@attrs.frozen
-class Route:
-    """Answers requests. An exception becomes a 500 and a line in the log."""
-
-    answer: Callable[[Request], Awaitable[Response]]
-    methods: frozenset[str] = frozenset({"GET"})
-    """HEAD comes with GET, OPTIONS with everything."""
-    takes_body: bool = False
-
-
-@attrs.frozen
-class SocketRoute:
-    """Holds a conversation over a WebSocket, or refuses to: then it returns a response.
-
-    Called only with a valid handshake; to everything else this path does not exist, as
-    with LiveKit.
-    """
-
-    converse: Callable[[Request, Accept], Awaitable[Response | None]]
-
-
-Routes = Mapping[str, Route | SocketRoute]
-"""By path. A path that ends with a slash stands for all below it, the longest one first."""
 
 
 @attrs.define
@@ -151,90 +81,6 @@ class Sizes:
     """Of a WebSocket."""
 
 
-class FrontDoor:
-    """Serves *routes* to every connection it is given, up to a limit of them."""
-
-    def __init__(
-        self,
-        routes: Routes,
-        connection_limit: int = CONNECTION_LIMIT,
-        *,
-        secure: ssl.SSLContext | None = None,
-        sizes: Callable[[], "Sizes"] = lambda: Sizes(),
-    ) -> None:
-        """With *secure* it speaks TLS only. *sizes* are asked for each connection."""
-        self.counters = Counters()
-        self._routes = routes
-        self._secure = secure
-        self._sizes = sizes
-        self._connection_limit = connection_limit
-        self._quiet = trio.lowlevel.ParkingLot()
-
-    async def wait_quiet(self) -> None:
-        """Return when nobody is being answered, and every WebSocket is closed."""
-        while self.counters.answering:
-            await self._quiet.park()
-        await trio.lowlevel.checkpoint()
-
-    @contextmanager
-    def _answering(self) -> Iterator[None]:
-        self.counters.answering += 1
-        try:
-            yield
-        finally:
-            self.counters.answering -= 1
-            if not self.counters.answering:
-                self._quiet.unpark_all()
-
-    async def serve(
-        self,
-        listeners: list[trio.SocketListener],
-        task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Until cancelled. Connections end with it."""
-
-        async def greet(stream: trio.SocketStream) -> None:
-            secure = self._secure
-            await self.greet(stream if secure is None else SecureStream(stream, secure))
-
-        async with trio.open_nursery() as nursery:
-            await trio.serve_listeners(
-                greet, listeners, handler_nursery=nursery, task_status=task_status
-            )
-
-    async def greet(self, stream: trio.abc.HalfCloseableStream) -> None:
-        """One connection, from its first byte to its last. Raises `Cancelled` only."""
-        try:
-            if self.counters.connections >= self._connection_limit:
-                self.counters.refused += 1
-                await _turn_away(stream)
-                return
-            self.counters.connections += 1
-            try:
-                await _Connection(
-                    stream, self._routes, self.counters, self._answering, self._sizes()
-                ).run()
-            finally:
-                self.counters.connections -= 1
-        except Exception:
-            self.counters.failed += 1
-            log.exception("a connection crashed and was closed")
-        finally:
-            await trio.aclose_forcefully(stream)
-
-
-async def _turn_away(stream: trio.abc.HalfCloseableStream) -> None:
-    with trio.move_on_after(LINGER_SECONDS):
-        try:
-            await stream.send_all(
-                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n"
-                b"Content-Length: 0\r\nConnection: close\r\n\r\n"
-            )
-            await _linger(stream)
-        except trio.BrokenResourceError:
-            pass
-
-
 class _TooMuch(Exception):  # noqa: N818 - an answer
     """The body is larger than may be (413) or than there is room for (503)."""
 
@@ -243,7 +89,7 @@ class _TooMuch(Exception):  # noqa: N818 - an answer
         self.status = status
 
 
-class _Connection:
+class Connection:
     """What h11 and the stream say to each other, for one connection."""
 
     def __init__(
@@ -252,7 +98,7 @@ class _Connection:
         routes: Routes,
         counters: Counters,
         answering: Callable[[], AbstractContextManager[None]],
-        sizes: "Sizes",
+        sizes: Sizes,
     ) -> None:
         self._stream = stream
         self._sizes = sizes
@@ -260,7 +106,7 @@ class _Connection:
         self._routes = routes
         self._counters = counters
         self._h11 = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
-        self._peer = _peer_address(stream)
+        self._peer = peer_address(stream)
 
     async def run(self) -> None:
         """Answer requests as long as both sides keep the connection."""
@@ -283,7 +129,7 @@ class _Connection:
             await self._say_last(text(408, "too slow\n"))
         except trio.BrokenResourceError:
             return
-        await _linger(self._stream)
+        await linger(self._stream)
 
     # Hearing
 
@@ -345,7 +191,7 @@ class _Connection:
     async def _answer(self, head: h11.Request) -> bool:
         """Whether the connection became a WebSocket; those do not come back."""
         try:
-            request = _request(head, self._peer)
+            request = read_request(head, self._peer)
         except ValueError as error:
             await self._respond(head, text(400, f"{error}\n"))
             return False
@@ -379,7 +225,7 @@ class _Connection:
         methods = route.methods if isinstance(route, Route) else frozenset({"GET"})
         allowed = sorted(methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set()))
         if request.method == "OPTIONS":
-            return _preflight(request, allowed)
+            return preflight(request, allowed)
         if request.method not in allowed or not isinstance(route, Route):
             return attrs.evolve(
                 text(405, "method not allowed\n"), headers={"Allow": ", ".join(allowed)}
@@ -476,7 +322,7 @@ class _Connection:
 _HOST: Final = [("Host", "-")]
 
 
-async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
+async def linger(stream: trio.abc.HalfCloseableStream) -> None:
     """Say that we are done, and read for a moment what still comes, unseen."""
     with trio.move_on_after(LINGER_SECONDS):
         try:
@@ -485,82 +331,3 @@ async def _linger(stream: trio.abc.HalfCloseableStream) -> None:
                 pass
         except trio.BrokenResourceError:
             pass
-
-
-def find_route(routes: Routes, path: str) -> Route | SocketRoute | None:
-    """The route of exactly *path*, or of the nearest folder above it that has one."""
-    if path in routes:
-        return routes[path]
-    # The root is a page, not the folder of everything.
-    folders = [name for name in routes if name.endswith("/") and name != "/"]
-    above = [name for name in folders if path.startswith(name)]
-    return routes[max(above, key=len)] if above else None
-
-
-def _request(head: h11.Request, peer: str) -> Request:
-    """Raises `ValueError` if its target cannot be read."""
-    target = head.target.decode("latin-1")
-    if target.lower().startswith(("http://", "https://")):  # a proxy's form, RFC 9112 section 3.2.2
-        target = "/" + target.split("/", 3)[3] if target.count("/") > 2 else "/"
-    path, _, query = target.partition("?")
-    parameters: dict[str, str] = {}
-    for name, value in parse_qsl(
-        query, keep_blank_values=True, max_num_fields=PARAMETERS_LIMIT, errors="replace"
-    ):
-        parameters.setdefault(name, value)
-    headers: dict[str, str] = {}
-    for raw_name, raw_value in head.headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Request(
-        method=head.method.decode("latin-1"),
-        # A server's address pasted with a slash at its end makes `//rtc`.
-        path="/" + unquote(path, errors="replace").lstrip("/"),
-        query=parameters,
-        headers=headers,
-        client=_client_address(headers) or peer,
-    )
-
-
-def _client_address(headers: Mapping[str, str]) -> str:
-    """What a proxy says, in LiveKit's order; empty if none of it is an address.
-
-    Anybody can write these headers, so nothing may be allowed because of them.
-    """
-    for name in "cf-connecting-ip", "x-forwarded-for", "x-real-ip":
-        address = headers.get(name, "").split(",")[0].strip()
-        if address:
-            try:
-                return str(ip_address(address))
-            except ValueError:
-                continue
-    return ""
-
-
-def _peer_address(stream: trio.abc.Stream) -> str:
-    if isinstance(stream, SecureStream):
-        stream = stream.transport
-    if not isinstance(stream, trio.SocketStream):
-        return ""
-    try:
-        address = stream.socket.getpeername()
-    except OSError:  # gone before we looked
-        return ""
-    return str(address[0])
-
-
-def _preflight(request: Request, allowed: Sequence[str]) -> Response:
-    """A browser asks what a page may do (the Fetch standard, section 3.2): all of it.
-
-    The headers are named one by one, because a star does not stand for Authorization.
-    """
-    headers = {"Allow": ", ".join(allowed)}
-    if request.headers.get("access-control-request-method", "").upper() in METHODS:
-        headers |= {
-            "Access-Control-Allow-Methods": ", ".join(METHODS),
-            "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
-            "Vary": "Access-Control-Request-Headers",
-        }
-        if wanted := request.headers.get("access-control-request-headers"):
-            headers["Access-Control-Allow-Headers"] = wanted
-    return Response(204, headers=headers)

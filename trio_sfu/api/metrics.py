@@ -25,8 +25,10 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from trio_sfu.api.admission import Admission
-from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes
+from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.looplag import LoopLag
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, Routes
 from trio_sfu.api.tally import Accounts, Tally
 from trio_sfu.api.webhooks import Courier
 from trio_sfu.config import Config, PrometheusConfig

@@ -12,7 +12,8 @@ from typing import Final
 
 import attrs
 
-from trio_sfu.api.http import Request, Response, Route, Routes, text
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, Routes, text
 from trio_sfu.api.rtc import IDENTITY_LIMIT, ROOM_NAME_LIMIT
 from trio_sfu.api.tokens import Claims, sign
 from trio_sfu.config import DEV_KEY, DEV_SECRET, Config

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 from livekit.protocol.rtc import SignalRequest
 
-from trio_sfu.api.http import Request
+from trio_sfu.api.request import Request
 from trio_sfu.api.tokens import is_text
 from trio_sfu.signalling.join import ClientInfo, Refused, Sdk
 

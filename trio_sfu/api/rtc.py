@@ -17,8 +17,9 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 
 from trio_sfu.api import parameters
 from trio_sfu.api.conversation import REQUESTS_LIMIT, RESPONSES_LIMIT, Conversation
-from trio_sfu.api.http import Accept, Request, Response, Route, Routes, SocketRoute, text
+from trio_sfu.api.request import Request
 from trio_sfu.api.roomconfig import options_of
+from trio_sfu.api.routes import Accept, Response, Route, Routes, SocketRoute, text
 from trio_sfu.api.tokens import Claims, InvalidToken, verify
 from trio_sfu.api.websocket import ConnectionClosed
 from trio_sfu.config import LimitConfig

@@ -31,12 +31,15 @@ from trio_sfu import __version__
 from trio_sfu.api.admission import Admission, Load
 from trio_sfu.api.debug import Debug
 from trio_sfu.api.drain import Drain
-from trio_sfu.api.http import FrontDoor, Request, Response, Route, Routes, Sizes, text
+from trio_sfu.api.frontdoor import FrontDoor
+from trio_sfu.api.http import Sizes
 from trio_sfu.api.live import Live, Read
 from trio_sfu.api.looplag import STALE_SECONDS, LoopLag, collections_watched
 from trio_sfu.api.media import run_media
 from trio_sfu.api.metrics import Metrics, Sources
 from trio_sfu.api.page import PATH, Page
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, Routes, text
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.services import services
 from trio_sfu.api.tls import Certificates

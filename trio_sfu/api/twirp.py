@@ -25,7 +25,8 @@ from google.protobuf.message import DecodeError, Message
 from livekit.protocol.room import CreateRoomRequest
 
 from trio_sfu.api import protojson
-from trio_sfu.api.http import Request, Response, Route, Routes, text
+from trio_sfu.api.request import Request
+from trio_sfu.api.routes import Response, Route, Routes, text
 from trio_sfu.api.tokens import Claims
 from trio_sfu.signalling.join import Refused
 
