@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from trio_sfu.config import OLD_NAMES, SETTINGS, Config, ConfigError, Filter, RoomConfig, RtcConfig
 from trio_sfu.kinds import TurnServer
 from trio_sfu.known import WITHOUT_EFFECT
+from trio_sfu.room.options import AgentOrder, RoomOptions, preset
 from trio_sfu.settings import SECTIONS, Flag, load, read_file
 
 SECRET = "a secret of more than thirty-two bytes"
@@ -475,3 +476,49 @@ def test_a_servers_secrets_stand_in_no_repr() -> None:
         KEYS + "rtc: {turn_servers: [{host: a, port: 1, username: u, credential: hush}]}", "f"
     )
     assert "hush" not in repr(config) + repr(config.rtc.turn_servers)
+
+
+# --- presets of rooms
+
+
+def test_presets_are_read_in_any_spelling_of_their_keys() -> None:
+    text = """
+    room:
+      room_configurations:
+        small: {max_participants: 2, emptyTimeout: 9, departuretimeout: 5, syncStreams: yes}
+        large:
+          metadata: soup
+          tags: {a: b}
+          egress: {room: {file_outputs: []}}
+          agents: [{agentName: robot, attributes: {k: v}}]
+    """
+    config, warnings = load(text, "f", development=True)
+    rooms = config.room.room_configurations
+    assert preset(rooms, "small") == RoomOptions(
+        max_participants=2, empty_timeout=9, departure_timeout=5, sync_streams=True
+    )
+    assert preset(rooms, "large") == RoomOptions(
+        metadata="soup",
+        tags={"a": "b"},
+        agents=(AgentOrder(agent_name="robot", attributes={"k": "v"}),),
+    )
+    assert preset(rooms, "") == RoomOptions()
+    assert preset(rooms, "other") is None
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[small]",
+        "{small: 3}",
+        "{small: {size: 3}}",
+        "{small: {empty_timeout: 3, emptyTimeout: 4}}",
+        "{small: {empty_timeout: soon}}",
+        "{small: {agents: robot}}",
+        "{'': {}}",
+    ],
+)
+def test_what_is_no_preset_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"f:1: room.room_configurations: expected for each"):
+        load(f"room: {{room_configurations: {text}}}", "f", development=True)

@@ -189,6 +189,13 @@ class RoomConfig:
         "Put the camera and the microphone of a participant into one stream, as well as both "
         "parts of a shared screen, so that browsers keep them in time.",
     )
+    room_configurations: Mapping[str, Mapping[str, object]] = setting(
+        {},
+        kinds.ROOMS,
+        "What a room can be like, by a name: a token chooses with `roomPreset`, CreateRoom with "
+        "`room_preset`; what they say themselves counts for more. `egress` has no effect.",
+        live=True,
+    )
     max_quality: str = setting(
         "high",
         kinds.one_of("low", "medium", "high"),

@@ -386,3 +386,78 @@ TURN_SERVERS: Final = Kind(
     lambda value: "[]",
     True,
 )
+
+
+# --- rooms that have a name for what they are like
+
+
+def _texts(value: Tree) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    return {name: _scalar(text) for name, text in value.items()}
+
+
+def _fields(value: Tree, readers: Mapping[str, Callable[[Tree], object]]) -> dict[str, object]:
+    """What a mapping says, by the names of *readers*, of which each reads its own.
+
+    LiveKit's server wants `emptytimeout` in its file, and `empty_timeout` or `emptyTimeout`
+    everywhere else: all of them are understood.
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError
+    names = {name.replace("_", ""): name for name in readers}
+    said: dict[str, object] = {}
+    for key, tree in value.items():
+        name = names.get(key.replace("_", "").lower())
+        if name is None or name in said:
+            raise ValueError
+        said[name] = readers[name](tree)
+    return said
+
+
+_AGENT_FIELDS: Final[Mapping[str, Callable[[Tree], object]]] = {
+    "agent_name": _scalar,
+    "metadata": _scalar,
+    "attributes": _texts,
+    "restart_policy": _whole(0, 100),
+    "deployment": _scalar,
+}
+
+
+def _agents(value: Tree) -> tuple[dict[str, object], ...]:
+    if isinstance(value, str | Mapping):
+        raise ValueError
+    return tuple(_fields(each, _AGENT_FIELDS) for each in value)
+
+
+_ROOM_FIELDS: Final[Mapping[str, Callable[[Tree], object]]] = {
+    "name": _scalar,
+    "empty_timeout": _whole(0, COUNT_LIMIT),
+    "departure_timeout": _whole(0, COUNT_LIMIT),
+    "max_participants": _whole(0, COUNT_LIMIT),
+    "metadata": _scalar,
+    "egress": lambda value: None,
+    "min_playout_delay": _whole(0, COUNT_LIMIT),
+    "max_playout_delay": _whole(0, COUNT_LIMIT),
+    "sync_streams": _truth,
+    "agents": _agents,
+    "tags": _texts,
+}
+
+
+def _rooms(value: Tree) -> dict[str, dict[str, object]]:
+    if not isinstance(value, Mapping):
+        raise ValueError
+    rooms = {name: _fields(each, _ROOM_FIELDS) for name, each in value.items() if name}
+    if len(rooms) < len(value):
+        raise ValueError
+    return rooms
+
+
+ROOMS: Final = Kind(
+    "rooms",
+    "for each name a mapping with any of " + ", ".join(f"`{name}`" for name in _ROOM_FIELDS),
+    _rooms,
+    lambda value: "{}",
+    True,
+)

@@ -112,7 +112,6 @@ _TABLE: Final[Mapping[str, Mapping[str, str]]] = {
         "update_batch_target_size": "does not apply here: updates are never split",
     },
     "room.playout_delay": _all(LATER, "enabled min max"),
-    "room.room_configurations": {_ANY: "not built here yet: put `roomConfig` into the token"},
     "turn": _all(
         "not built here yet: there is no TURN server",
         "enabled domain cert_file key_file tls_port udp_port relay_range_start relay_range_end "

@@ -158,6 +158,47 @@ async def test_a_token_can_say_what_its_room_is_like(api: Api) -> None:
         options_of(Claims(room_preset="large"))
 
 
+PRESET = {
+    "small": {
+        "max_participants": 1,
+        "empty_timeout": 9,
+        "metadata": "soup",
+        "sync_streams": True,
+        "agents": ({"agent_name": "robot", "attributes": {"a": "b"}},),
+    }
+}
+
+
+async def test_a_preset_says_what_a_room_is_like_where_the_call_says_nothing(
+    nursery: trio.Nursery,
+) -> None:
+    house = await open_house(nursery, RoomConfig(room_configurations=PRESET))
+    api = Api(house)
+    room = await api("CreateRoom", name="kitchen", room_preset="small", metadata="salad")
+    assert (room.max_participants, room.empty_timeout, room.metadata) == (1, 9, "salad")
+    assert house.room().config.sync_streams
+    (asked,) = (await api("AgentDispatchService/ListDispatch", room="kitchen")).agent_dispatches
+    assert (asked.agent_name, dict(asked.attributes)) == ("robot", {"a": "b"})
+    assert await api.fail("CreateRoom", name="hall", room_preset="large") == (
+        400,
+        "invalid_argument",
+        FROM_WITHIN + "unknown room configuration in create room request",
+    )
+    assert "hall" not in house.rooms
+
+
+async def test_a_token_can_choose_a_preset_and_say_otherwise(nursery: trio.Nursery) -> None:
+    rooms = RoomConfig(room_configurations=PRESET)
+    house = await open_house(nursery, rooms)
+    claims = Claims(room_preset="small", room_config={"metadata": "salad"})
+    alice = await house.knock("alice", options=options_of(claims, rooms))
+    join = await alice.wait_for("join")
+    assert (join.room.metadata, join.room.max_participants) == ("salad", 1)
+    assert join.room.empty_timeout == 9
+    with pytest.raises(Refused, match="no room preset 'large'"):
+        options_of(Claims(room_preset="large"), rooms)
+
+
 # --- participants
 
 

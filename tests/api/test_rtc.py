@@ -14,6 +14,7 @@ from tests.api.conftest import GRANTS, JOINED, SECRET, Sessions, routes_to, toke
 from tests.api.test_http import ask
 from trio_sfu.api.rtc import FIRST_RESPONSE_SECONDS, Gate
 from trio_sfu.api.tokens import LIFETIME
+from trio_sfu.config import RoomConfig
 from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.signalling.join import JoinRequest, Refused, Sdk
 
@@ -258,3 +259,18 @@ async def test_trio_websockets_client_talks_to_a_session(serve, sessions, nurser
     await websocket.aclose()
     with pytest.raises(trio.EndOfChannel):
         await sessions.requests.receive()
+
+
+async def test_a_tokens_preset_is_looked_up_in_the_configuration_of_now(
+    serve, sessions: Sessions
+) -> None:
+    rooms = RoomConfig(room_configurations={"small": {"empty_timeout": 9}})
+    visit = await serve(
+        Gate({"key": SECRET}, sessions.connect, time.time, rooms=lambda: rooms).routes()
+    )
+    sessions.refusal = Refused(503, "the test ends here")
+    for preset, status in (("small", 503), ("large", 500)):
+        async with await visit() as stream:
+            request = f"GET /rtc?access_token={token(room_preset=preset)} HTTP/1.1{UPGRADE}"
+            assert (await ask(stream, request)).status == status
+    assert [each.options.empty_timeout for each in sessions.joins] == [9]

@@ -36,6 +36,7 @@ from trio_sfu.room import changes, reconcile
 from trio_sfu.room.changes import Change, exceeded, too_long
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.room.node import Node, TooManyRooms
+from trio_sfu.room.options import preset
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.quality import MAX_QUALITY, quality_of
 from trio_sfu.room.room import Room
@@ -133,11 +134,13 @@ class RoomService:
             raise from_within(Code.INVALID_ARGUMENT, words)
         if request.HasField("egress"):
             raise from_within(Code.INTERNAL, "egress not connected (redis required)")
-        if request.room_preset:
+        presets = self.node.config.room.room_configurations
+        if (chosen := preset(presets, request.room_preset)) is None:
             words = "unknown room configuration in create room request"
             raise from_within(Code.INVALID_ARGUMENT, words)
         try:
-            room = await self.node.open(request.name, options=translate.room_options(request))
+            options = translate.room_options(request).over(chosen)
+            room = await self.node.open(request.name, options=options)
         except TooManyRooms:
             words = "this server has as many rooms as it can"
             raise from_within(Code.RESOURCE_EXHAUSTED, words) from None

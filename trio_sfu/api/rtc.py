@@ -22,7 +22,7 @@ from trio_sfu.api.roomconfig import options_of
 from trio_sfu.api.routes import Accept, Response, Route, Routes, SocketRoute, text
 from trio_sfu.api.tokens import Claims, InvalidToken, verify
 from trio_sfu.api.websocket import ConnectionClosed
-from trio_sfu.config import LimitConfig
+from trio_sfu.config import LimitConfig, RoomConfig
 from trio_sfu.signalling.join import Check, Connect, JoinRequest, Refused
 
 FIRST_RESPONSE_SECONDS: Final = 5.0
@@ -49,6 +49,7 @@ class Gate:
     check: Check = lambda join: None
     """What the room's side has against somebody, before they try."""
     limits: Callable[[], LimitConfig] = LimitConfig
+    rooms: Callable[[], RoomConfig] = RoomConfig
 
     def routes(self) -> Routes:
         """For the front door's table."""
@@ -62,7 +63,7 @@ class Gate:
     async def validate(self, request: Request, *, v1: bool) -> Response:
         """What `/rtc` (or `/rtc/v1`) would say, as far as that can be known without going in."""
         try:
-            self.check(read_join(request, self.claims(request), self.limits(), v1=v1, strict=True))
+            self.check(self._join(request, v1=v1, strict=True))
         except Refused as refused:
             return text(refused.status, refused.text)
         return text(200, "success")
@@ -73,7 +74,7 @@ class Gate:
         responses_in, responses_out = trio.open_memory_channel[SignalResponse](RESPONSES_LIMIT)
         with requests_in, responses_out:
             try:
-                join = read_join(request, self.claims(request), self.limits(), v1=v1)
+                join = self._join(request, v1=v1)
                 first = await self._start(join, requests_out, responses_in, responses_out)
             except Refused as refused:
                 log.info("join refused", status=refused.status, reason=refused.text)
@@ -85,6 +86,10 @@ class Gate:
             conversation = Conversation(websocket, lambda: int(self.seconds() * 1000))
             await conversation.run(requests_in, responses_out, first)
         return None
+
+    def _join(self, request: Request, *, v1: bool, strict: bool = False) -> JoinRequest:
+        claims, limits, rooms = self.claims(request), self.limits(), self.rooms()
+        return read_join(request, claims, limits, rooms, v1=v1, strict=strict)
 
     async def _start(
         self,
@@ -122,6 +127,7 @@ def read_join(
     request: Request,
     claims: Claims | None,
     limits: LimitConfig = LimitConfig(),  # noqa: B008 - a frozen value
+    rooms: RoomConfig = RoomConfig(),  # noqa: B008 - a frozen value
     *,
     v1: bool = False,
     strict: bool = False,
@@ -167,7 +173,7 @@ def read_join(
         },
         kind=claims.kind,
         kind_details=claims.kind_details,
-        options=options_of(claims),
+        options=options_of(claims, rooms),
         auto_subscribe=asked.auto_subscribe and not asked.publish,
         auto_subscribe_data_track=asked.auto_subscribe_data_track,
         adaptive_stream=asked.adaptive_stream,

@@ -141,7 +141,12 @@ async def serve(
                 node = signalling.node
                 drain = Drain(node, rooms.cancel_scope.cancel)
                 gate = Gate(
-                    config.keys, admission, time.time, signalling.check, lambda: live.config.limit
+                    config.keys,
+                    admission,
+                    time.time,
+                    signalling.check,
+                    lambda: live.config.limit,
+                    lambda: live.config.room,
                 )
                 debug = Debug(node, gate.claims, webhooks.couriers)
                 door = FrontDoor(

@@ -4,7 +4,7 @@ Each of them says only some of it. What none says is the configuration's.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -56,3 +56,18 @@ class RoomOptions:
 _CONFIGURED: Final = ("empty_timeout", "departure_timeout", "max_participants", "sync_streams")
 
 NOTHING: Final = RoomOptions()
+
+
+def preset(configured: Mapping[str, Mapping[str, object]], name: str) -> RoomOptions | None:
+    """What is *configured* under that *name*; nothing for "", None if there is none such."""
+    if not name:
+        return NOTHING
+    if (said := configured.get(name)) is None:
+        return None
+    known: dict[str, Any] = {each: said[each] for each in _PRESET if each in said}
+    if "agents" in known:
+        known["agents"] = tuple(AgentOrder(**each) for each in known["agents"])
+    return RoomOptions(**known)
+
+
+_PRESET: Final = tuple(field.name for field in attrs.fields(RoomOptions))
