@@ -21,7 +21,7 @@ from trio_sfu.api.parameters import decode_join_request, read_join_request
 from trio_sfu.api.request import Request
 from trio_sfu.config import RoomConfig
 from trio_sfu.net.endpoint import Endpoint
-from trio_sfu.room.data import LOSSY, RELIABLE
+from trio_sfu.room.data import DATA_TRACK, LOSSY, RELIABLE
 from trio_sfu.room.grants import Grants, Kind
 from trio_sfu.room.node import Node, NodeConfig
 from trio_sfu.room.room import Room
@@ -84,6 +84,7 @@ async def _converse(data: bytes) -> None:
         node = Node(config, Endpoint(()), nursery)
         how = script.byte()
         session = _session(node, nursery, "alice", not how & 1, bool(how & 2))
+        session.room.participants["alice"] = session.participant
         session.begin()
         while script:
             pause = script.byte()
@@ -138,6 +139,7 @@ _REQUESTS: Final = (
     rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="[")),
     rtc.SignalRequest(trickle=rtc.TrickleRequest(candidateInit="{}", target=7)),
     rtc.SignalRequest(mute=rtc.MuteTrackRequest(sid="TR_x", muted=True)),
+    rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="z", sid="TR_x")),
     rtc.SignalRequest(
         subscription=rtc.UpdateSubscription(
             track_sids=["TR_x"],
@@ -167,7 +169,21 @@ _REQUESTS: Final = (
             ),
         )
     ),
-    rtc.SignalRequest(publish_data_track_request=rtc.PublishDataTrackRequest(pub_handle=1 << 20)),
+    *(
+        rtc.SignalRequest(publish_data_track_request=each)
+        for each in (
+            rtc.PublishDataTrackRequest(pub_handle=1 << 20),
+            rtc.PublishDataTrackRequest(pub_handle=2),
+            rtc.PublishDataTrackRequest(pub_handle=1, name="again"),
+            rtc.PublishDataTrackRequest(pub_handle=2, name="n"),
+            rtc.PublishDataTrackRequest(
+                pub_handle=2,
+                name="m",
+                frame_encoding=models.DataTrackFrameEncoding(custom="c" * 99),
+            ),
+        )
+    ),
+    rtc.SignalRequest(unpublish_data_track_request=rtc.UnpublishDataTrackRequest(pub_handle=9)),
     rtc.SignalRequest(unpublish_data_track_request=rtc.UnpublishDataTrackRequest(pub_handle=1)),
     rtc.SignalRequest(
         update_data_subscription=rtc.UpdateDataSubscription(
@@ -183,9 +199,33 @@ _REQUESTS: Final = (
             blob=models.DataBlob(key=models.DataBlobKey(generic="k"), contents=b"c"),
         )
     ),
-    rtc.SignalRequest(
-        get_data_blob_request=rtc.GetDataBlobRequest(
-            participant_identity="alice", key=models.DataBlobKey(generic="k")
+    *(
+        rtc.SignalRequest(store_data_blob_request=rtc.StoreDataBlobRequest(blob=each))
+        for each in (
+            models.DataBlob(),
+            models.DataBlob(key=models.DataBlobKey(generic="k")),
+            models.DataBlob(key=models.DataBlobKey(generic="k" * 999), contents=b"c"),
+            models.DataBlob(key=models.DataBlobKey(generic="l"), contents=b"c" * 65_000),
+            models.DataBlob(
+                key=models.DataBlobKey(
+                    schema_id=models.DataTrackSchemaId(
+                        name="s", encoding=models.DataTrackSchemaEncoding(custom="c" * 99)
+                    )
+                ),
+                contents=b"c",
+            ),
+        )
+    ),
+    *(
+        rtc.SignalRequest(get_data_blob_request=each)
+        for each in (
+            rtc.GetDataBlobRequest(
+                participant_identity="alice", key=models.DataBlobKey(generic="k")
+            ),
+            rtc.GetDataBlobRequest(participant_identity="alice"),
+            rtc.GetDataBlobRequest(
+                participant_identity="nobody", key=models.DataBlobKey(generic="k")
+            ),
         )
     ),
 )
@@ -217,7 +257,9 @@ async def _stamp(data: bytes) -> None:
         )
         sender = Session(node, room, join, lambda: math.inf).participant
         sender.calls.begin("1", 0.0)
-        label = (RELIABLE, LOSSY, "other", RELIABLE)[how >> 3 & 3]
+        sender.last_sequence = 1
+        room.nonces.is_new(bytes(16))
+        label = (RELIABLE, LOSSY, "other", DATA_TRACK)[how >> 3 & 3]
         packets.hear(room, sender, label, script.take(len(data)), 0.0)
 
 
@@ -256,8 +298,24 @@ _DATA: Final = (
     + models.DataPacket(
         sequence=3, rpc_response=models.RpcResponse(request_id="1", payload="a")
     ).SerializeToString(),
+    b"\0"
+    + models.DataPacket(
+        rpc_response=models.RpcResponse(request_id="1", error=models.RpcError(code=1500))
+    ).SerializeToString(),
+    b"\4"
+    + models.DataPacket(
+        participant_identity="bob", chat_message=models.ChatMessage(message="hi")
+    ).SerializeToString(),
+    b"\4" + models.DataPacket(participant_identity="bob").SerializeToString(),
+    b"\0"
+    + models.DataPacket(
+        sequence=3, rpc_response=models.RpcResponse(request_id="1")
+    ).SerializeToString(),
+    b"\0" + models.DataPacket(user=models.UserPacket(nonce=bytes(16))).SerializeToString(),
+    b"\0" + models.DataPacket(sequence=1).SerializeToString(),
     b"\1",
     b"\x10",
+    b"\x18" + bytes(12),
     b"\0\xff",
 )
 
@@ -314,6 +372,7 @@ SIGNALLING: Final[Mapping[str, Decoder]] = {
         (
             *tuple(map(_script, _REQUESTS)),
             _script(*_REQUESTS[:1] * 22),
+            _script(*(each for each in _REQUESTS if "data" in (each.WhichOneof("message") or ""))),
             _script(*_REQUESTS[:2], *_REQUESTS[3:4], *_REQUESTS[5:8]),
             b"\x01" + _script(_REQUESTS[0])[1:],
             b"\x02" + _script(*_REQUESTS[:2], *_REQUESTS[3:6])[1:],
