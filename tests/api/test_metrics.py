@@ -7,15 +7,21 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from tests.api.test_http import ask
-from tests.signalling.house import House, open_house
+from tests.signalling.house import House, open_house, sending
 from trio_sfu.api.admission import Admission, Load
 from trio_sfu.api.frontdoor import FrontDoor
 from trio_sfu.api.looplag import LoopLag
 from trio_sfu.api.metrics import Metrics, Sources
+from trio_sfu.api.request import Request
+from trio_sfu.api.services import services
+from trio_sfu.api.tokens import Claims
+from trio_sfu.api.twirp import Answered, Twirp
 from trio_sfu.client.media import synthetic_vp8, vp8_payloads
 from trio_sfu.client.participant import Participant as Client
 from trio_sfu.client.tracks import LocalTrack
 from trio_sfu.config import LimitConfig, PrometheusConfig
+from trio_sfu.room.grants import Grants
+from trio_sfu.signalling.join import ClientInfo, Sdk
 
 pytestmark = pytest.mark.virtual_time
 
@@ -49,7 +55,8 @@ async def server(nursery: trio.Nursery) -> Server:
         limit=LimitConfig,
         load=lambda: Load(lag=0, tracks=0, bytes_per_sec=0),
     )
-    metrics.look_at(Sources(house.node, LoopLag(), admission))
+    said = house.signalling.messages
+    metrics.look_at(Sources(house.node, LoopLag(), admission, messages=said))
     return Server(house, metrics)
 
 
@@ -93,6 +100,116 @@ async def test_what_there_is_and_what_passed_is_told_under_livekits_names(server
     assert await read("livekit_session_start_time_ms_count") == 2
     assert await read("livekit_node_packet_total", type="in") > packets
     assert await read("trio_sfu_peers") >= 2
+
+
+OF_A_CALL = {
+    *("node_messages", "node_packet_total", "node_service_operation"),
+    *("node_twirp_request_status", "node_twirp_request_latency_ms_count"),
+    *("packet_total", "packet_bytes", "nack_total", "pli_total", "fir_total"),
+    *("packet_loss_total", "packet_loss_percent_count", "jitter_us_count", "rtt_ms_count"),
+    *("packet_out_of_order_total", "packet_out_of_order_percent_count"),
+    *("participant_join_total", "participant_total", "room_total"),
+    *("session_join_latency_ms_count", "session_start_time_ms_count", "peer_connection_state"),
+    *("track_published_total", "track_subscribed_total", "pubsubtime_ms_count"),
+    *("track_publish_counter", "track_subscribe_counter"),
+    *("forward_latency", "forward_latency_ns_count", "forward_jitter"),
+    *("webhook_queue_length_count",),
+}
+AFTER_A_CALL = {"room_duration_seconds_count", "session_duration_ms_count"}
+
+
+async def test_each_of_livekits_names_is_there_after_a_call(server: Server) -> None:
+    alice, bob, _ = await hold_a_call(server.house)
+    await server.metrics.sample_streams()
+    server.metrics.saw_queue(1)
+    server.metrics.saw_call(Answered("livekit.RoomService", "ListRooms", 200, "", 0.001))
+    names = {each.name.removeprefix("livekit_") for each in await server.samples()}
+    assert names >= OF_A_CALL, OF_A_CALL - names
+    alice.leave()
+    bob.leave()
+    await trio.sleep(30)
+    names = {each.name.removeprefix("livekit_") for each in await server.samples()}
+    assert names >= OF_A_CALL | AFTER_A_CALL
+
+
+async def test_steps_are_counted_and_timed(server: Server) -> None:
+    alice = await server.house.knock("alice", client=ClientInfo(sdk=Sdk.PYTHON))
+    await alice.wait_for("join")
+    await server.house.knock("bob", protocol=16)
+    read = server.read
+    assert await read("livekit_session_join_latency_ms_count", protocol_version="17") == 1
+    assert await read("livekit_session_join_latency_ms_count", protocol_version="16") == 1
+    assert await read("livekit_node_service_operation", type="participant_join") == 2
+    connections = {"type": "peer_connection", "status": "success"}
+    assert await read("livekit_node_service_operation", **connections) == 4
+    for transport in "PUBLISHER", "SUBSCRIBER":
+        started = {"state": "started", "transport": transport}
+        assert await read("livekit_peer_connection_state", **started) == 2
+    alice.announce("audio", "mic")
+    await trio.sleep(0.3)
+    assert await read("livekit_track_publish_counter", state="attempt", kind="AUDIO") == 1
+    await server.house.activate("bob")
+    alice.sendings["mic"] = sending("audio", "mic")
+    await alice.renegotiate()
+    assert await read("livekit_track_publish_counter", state="success", kind="AUDIO") == 1
+    assert await read("livekit_track_subscribe_counter", state="attempt") == 1
+    assert await read("livekit_track_subscribe_counter", state="success") == 0
+    published = {"direction": "publish", "sdk": "PYTHON", "source": "MICROPHONE"}
+    assert await read("livekit_pubsubtime_ms_count", **published) == 1
+    assert await read("livekit_pubsubtime_ms_sum", **published) == pytest.approx(300, abs=1)
+
+
+async def test_a_connection_is_counted_as_it_comes_up_and_a_subscription_as_it_flows(
+    server: Server,
+) -> None:
+    await hold_a_call(server.house)
+    read = server.read
+    for state in "started", "ice_connected", "connected":
+        assert await read("livekit_peer_connection_state", state=state) == 2
+    assert await read("livekit_track_subscribe_counter", state="attempt") == 2
+    assert await read("livekit_track_subscribe_counter", state="success") == 2
+    assert await read("livekit_pubsubtime_ms_count", direction="subscribe") == 2
+    assert 0 < await read("livekit_pubsubtime_ms_sum", direction="subscribe") < 2000
+    assert 0 < await read("livekit_session_start_time_ms_sum", protocol_version="17") < 2000
+
+
+async def test_signalling_messages_are_counted_where_they_pass(server: Server) -> None:
+    alice = await server.house.enter("alice")
+    heard = await server.read("livekit_node_messages", direction="response", type="signal")
+    alice.announce("audio", "mic")
+    alice.sendings["mic"] = sending("audio", "mic")
+    alice.offer()
+    told = await alice.hear()
+    assert await server.read("livekit_node_messages", direction="request") == 2
+    now = await server.read("livekit_node_messages", direction="response", status="success")
+    assert now == heard + len(told)
+    assert await server.read("livekit_node_service_operation", type="answer") == 1
+
+
+async def test_calls_of_the_api_are_counted_by_what_they_were_answered(server: Server) -> None:
+    admin = Claims(grants=Grants(room="kitchen", room_list=True, room_admin=True))
+    twirp = Twirp(
+        services(server.house.node), lambda request: admin, answered=server.metrics.saw_call
+    )
+    for name, body in (
+        ("ListRooms", b"{}"),
+        ("GetParticipant", b'{"room": "kitchen", "identity": "nobody"}'),
+        ("NoSuchMethod", b"{}"),
+    ):
+        path = f"/twirp/livekit.RoomService/{name}"
+        headers = {"content-type": "application/json"}
+        await twirp.answer(Request(method="POST", path=path, headers=headers, body=body))
+    calls = {
+        (each.labels["service"], *(each.labels[name] for name in ("method", "status", "code")))
+        for each in await server.samples()
+        if each.name == "livekit_node_twirp_request_status"
+    }
+    assert calls == {
+        ("RoomService", "ListRooms", "200", ""),
+        ("RoomService", "GetParticipant", "4xx", "not_found"),
+    }
+    took = "livekit_node_twirp_request_latency_ms_count"
+    assert await server.read(took, method="GetParticipant", status="4xx") == 1
 
 
 async def test_every_line_says_which_node(server: Server) -> None:

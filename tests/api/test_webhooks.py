@@ -128,6 +128,16 @@ CALL = [
 ]
 
 
+async def test_how_many_of_a_room_wait_is_told_with_each(nursery: trio.Nursery, now: float) -> None:
+    application = await build(nursery, now)
+    application.receiver.seconds = 1
+    lengths: list[int] = []
+    application.webhooks.couriers[0].queued = lengths.append
+    await application.house.attend("alice")
+    assert lengths == [1, 2]  # it has yet to hear that the room started
+    await application.webhooks.wait_idle()
+
+
 async def test_a_whole_call_arrives_in_order(
     nursery: trio.Nursery, now: float, log_lines: list[MutableMapping[str, object]]
 ) -> None:

@@ -39,9 +39,13 @@ async def test_a_whole_call_is_told_in_the_order_in_which_it_happens(house: Hous
     assert told(house) == [
         ("RoomStarted", "kitchen"),
         ("ParticipantSeated", "alice"),
+        ("ParticipantGreeted", "alice"),
         ("ParticipantJoined", "alice"),
         ("ParticipantSeated", "bob"),
+        ("ParticipantGreeted", "bob"),
         ("ParticipantJoined", "bob"),
+        ("TrackAnnounced", "alice"),
+        ("SubscriptionBegun", "bob"),
         ("TrackPublished", "alice"),
         ("TrackUnpublished", "alice"),
         ("ParticipantLeft", "alice"),

@@ -41,6 +41,8 @@ def test_each_packet_is_taken_once_whatever_the_order(
     assert statistics.packets == len(order)
     assert statistics.lost == max(order) + 1 - len(order)
     assert statistics.duplicates == len(again)
+    late = sum(each < max(order[:at]) for at, each in enumerate(order) if at)
+    assert statistics.out_of_order == late
 
 
 def test_a_packet_that_the_first_overtook_is_taken_too() -> None:

@@ -43,7 +43,7 @@ from trio_sfu.api.routes import Response, Route, Routes, text
 from trio_sfu.api.rtc import Gate
 from trio_sfu.api.services import services
 from trio_sfu.api.tls import Certificates
-from trio_sfu.api.twirp import Twirp
+from trio_sfu.api.twirp import Answered, Twirp
 from trio_sfu.api.webhooks import LAST_SECONDS, Webhooks
 from trio_sfu.config import Config, LimitConfig, TlsConfig, cannot_bind
 from trio_sfu.room.node import Node
@@ -119,6 +119,8 @@ async def serve(
         live.follow(lambda now: certificates.read(now.tls))
     webhooks = Webhooks(config, os.urandom, time.time)
     metrics = Metrics()
+    for courier in webhooks.couriers:
+        courier.queued = metrics.saw_queue
     lag = LoopLag(metrics.saw_lag)
     with ExitStack() as sockets:
         listeners = await open_listeners(config)
@@ -150,11 +152,13 @@ async def serve(
                 )
                 debug = Debug(node, gate.claims, webhooks.couriers)
                 door = FrontDoor(
-                    routes(config, gate, node, lag, debug),
+                    routes(config, gate, node, lag, debug, metrics.saw_call),
                     secure=None if certificates is None else certificates.context,
                     sizes=lambda: sizes(live.config.limit),
                 )
-                metrics.look_at(Sources(node, lag, admission, webhooks.couriers, [door]))
+                metrics.look_at(
+                    Sources(node, lag, admission, webhooks.couriers, [door], signalling.messages)
+                )
                 rooms.start_soon(lag.run)
                 rooms.start_soon(drain.run)
                 rooms.start_soon(metrics.sample, config)
@@ -189,12 +193,19 @@ def sizes(limit: LimitConfig) -> Sizes:
     return Sizes(limit.max_api_request_body_size, limit.signal_message_size_limit)
 
 
-def routes(config: Config, gate: Gate, node: Node, lag: LoopLag, debug: Debug) -> Routes:
+def routes(
+    config: Config,
+    gate: Gate,
+    node: Node,
+    lag: LoopLag,
+    debug: Debug,
+    answered: Callable[[Answered], None],
+) -> Routes:
     """Everything that is served over HTTP to clients."""
     return {
         "/": Route(Health(node, lag).answer),
         **gate.routes(),
-        **Twirp(services(node), gate.claims).routes(),
+        **Twirp(services(node), gate.claims, answered=answered).routes(),
         **Page(config, time.time).routes(),
         **(debug.routes() if config.development else {}),
     }

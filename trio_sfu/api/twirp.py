@@ -150,6 +150,18 @@ Services = Mapping[str, Mapping[str, Method]]
 
 
 @attrs.frozen
+class Answered:
+    """A call that is over."""
+
+    service: str
+    method: str
+    status: int
+    code: str
+    """"" unless it failed."""
+    seconds: float
+
+
+@attrs.frozen
 class Twirp:
     """The routes of the server API."""
 
@@ -157,6 +169,8 @@ class Twirp:
     claims: Callable[[Request], Claims | None]
     """What a request's token says; raises `Refused` for one that is not believed."""
     thread_above: float = THREAD_ABOVE
+    answered: Callable[[Answered], None] = lambda answered: None
+    """Told of every call of a method that there is."""
 
     def routes(self) -> Routes:
         """For the front door's table."""
@@ -189,15 +203,25 @@ class Twirp:
         except Refused as refused:
             said |= {"code": Code.UNAUTHENTICATED.value, "text": refused.text}
             return text(refused.status, refused.text)
+        since, code = trio.current_time(), Code.INTERNAL.value
         try:
             with trio.move_on_after(_seconds(request)):
                 response = await self._answer(request, claims, said)
-                said["code"] = OK
+                said["code"], code = OK, ""
                 return response
             raise from_within(Code.CANCELED, "request canceled")
         except TwirpError as error:
-            said |= {"code": error.code.value, "text": error.words}
+            code = error.code.value
+            said |= {"code": code, "text": error.words}
             return _error(error)
+        finally:
+            self._note(request, code, trio.current_time() - since)
+
+    def _note(self, request: Request, code: str, seconds: float) -> None:
+        service, _, method = request.path.removeprefix(PREFIX).partition("/")
+        if method in self.services.get(service, {}):  # only so many names can be counted
+            status = STATUS[Code(code)] if code else 200
+            self.answered(Answered(service, method, status, code, seconds))
 
     async def _answer(
         self, request: Request, claims: Claims | None, said: dict[str, str]

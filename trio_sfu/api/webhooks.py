@@ -79,6 +79,10 @@ def _ignore(room: str) -> None:
     pass
 
 
+def _uncounted(length: int) -> None:
+    pass
+
+
 class Courier:
     """Takes events to one receiver."""
 
@@ -86,6 +90,8 @@ class Courier:
         self.dispatched: Counter[tuple[str, str]] = Counter()
         """By status and reason, LiveKit's metric: ("success", ""), ("dropped", "overflow")."""
         self.waiting = 0
+        self.queued: Callable[[int], None] = _uncounted
+        """Told of each event how many of its room wait now, that one included."""
         self._poster = poster
         self._config = config
         self._sign = sign
@@ -114,6 +120,7 @@ class Courier:
             queue.overflowed += 1
             return
         queue.letters.append(_Letter(event, trio.current_time(), queue.overflowed))
+        self.queued(len(queue.letters))
         queue.overflowed = 0
         self.waiting += 1
 

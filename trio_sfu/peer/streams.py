@@ -460,6 +460,7 @@ def _count(stream: _Stream, totals: MediaTotals) -> None:
     totals.lost += max(0, found.lost)
     totals.repeats += found.recovered
     totals.duplicates += found.duplicates
+    totals.out_of_order += found.out_of_order
     totals.nacks += found.nacks
 
 

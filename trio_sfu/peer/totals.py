@@ -21,6 +21,8 @@ class MediaTotals:
     """Packets that came, or were sent, again because somebody asked."""
     duplicates: int = 0
     """That came twice unasked, or too late to tell; what we send has none."""
+    out_of_order: int = 0
+    """That came of themselves, after later ones; of what we send nobody says."""
     nacks: int = 0
     """Packets that were asked for again, by whoever receives."""
     plis: int = 0
@@ -33,6 +35,7 @@ class MediaTotals:
         self.lost += other.lost
         self.repeats += other.repeats
         self.duplicates += other.duplicates
+        self.out_of_order += other.out_of_order
         self.nacks += other.nacks
         self.plis += other.plis
         self.firs += other.firs

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
+    from trio_sfu.room.connection import PeerConnection
+    from trio_sfu.room.info import TrackInfo
     from trio_sfu.room.participant import Participant
     from trio_sfu.room.room import Room
     from trio_sfu.room.subscription import Subscription
@@ -41,6 +43,24 @@ class ParticipantSeated:
 
 
 @attrs.frozen
+class ParticipantGreeted:
+    """Somebody's client was told that it is in (LiveKit's state JOINED)."""
+
+    room: "Room"
+    participant: "Participant"
+    seconds: float
+    """Since it asked to join."""
+
+
+@attrs.frozen
+class ConnectionChanged:
+    """A connection of somebody's is in another state than before."""
+
+    room: "Room"
+    connection: "PeerConnection"
+
+
+@attrs.frozen
 class ParticipantJoined:
     """Somebody's media can flow (LiveKit's state ACTIVE); once for each of them."""
 
@@ -56,6 +76,15 @@ class ParticipantLeft:
     participant: "Participant"
     aborted: bool
     """They never were joined."""
+
+
+@attrs.frozen
+class TrackAnnounced:
+    """Somebody is about to publish a track: its media has yet to come."""
+
+    room: "Room"
+    participant: "Participant"
+    info: "TrackInfo"
 
 
 @attrs.frozen
@@ -75,6 +104,14 @@ class TrackUnpublished:
 
 
 @attrs.frozen
+class SubscriptionBegun:
+    """A subscriber is to get a track; their client has yet to take it."""
+
+    room: "Room"
+    subscription: "Subscription"
+
+
+@attrs.frozen
 class TrackSubscribed:
     """A subscriber's client takes the track, for the first time in this subscription."""
 
@@ -86,10 +123,14 @@ Happening = (
     RoomStarted
     | RoomFinished
     | ParticipantSeated
+    | ParticipantGreeted
+    | ConnectionChanged
     | ParticipantJoined
     | ParticipantLeft
+    | TrackAnnounced
     | TrackPublished
     | TrackUnpublished
+    | SubscriptionBegun
     | TrackSubscribed
 )
 

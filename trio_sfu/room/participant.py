@@ -100,6 +100,10 @@ class Identity:
     attributes: Mapping[str, str] = attrs.Factory(dict)
     kind: Kind = Kind.STANDARD
     kind_details: tuple[str, ...] = ()
+    protocol: int = 0
+    """Of its client's signalling."""
+    sdk: str = "UNKNOWN"
+    """Which client it is, as LiveKit calls it."""
     client_protocol: int = 0
     capabilities: frozenset[str] = frozenset()
     auto_subscribe: bool = True

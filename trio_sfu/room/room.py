@@ -39,6 +39,7 @@ from trio_sfu.room.observe import (
     ParticipantJoined,
     ParticipantLeft,
     ParticipantSeated,
+    SubscriptionBegun,
     TrackPublished,
     TrackSubscribed,
     TrackUnpublished,
@@ -390,7 +391,9 @@ class Room:
         if (fading := participant.fading.pop(track.sid, None)) is not None:
             fading.unbind()
         subscription = track.subscribe(participant, participant.hearing, self.entropy)
+        subscription.since = trio.current_time()
         participant.subscriptions[track.sid] = subscription
+        self.observe(SubscriptionBegun(self, subscription))
         participant.listener.subscriptions_changed()
         return subscription
 

@@ -45,6 +45,8 @@ class Subscription:
     """Of the section that carries it; "" until it has one."""
     forwarder: Forwarder | None = None
     """None until it is bound."""
+    since: float = 0.0
+    """When it was begun."""
     filler: Filler | None = None
     """What we send of our own, while the publisher sends nothing."""
     queue: SubscriberQueue[RtpPacket] = attrs.field(init=False)

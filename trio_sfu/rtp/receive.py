@@ -79,6 +79,8 @@ class ReceiveStatistics:
     """By retransmission on an SSRC of its own."""
     duplicates: int
     """Left out: they had come before, or came too late to be told from those."""
+    out_of_order: int
+    """That came of themselves, after later ones."""
     jitter: float
     """In seconds."""
     nacks: int
@@ -98,6 +100,7 @@ class ReceiveStream:
         self.highest = _LONG_AGO
         self.recovered = 0
         self.duplicates = 0
+        self.out_of_order = 0
         self._unwrap = Unwrapper().unwrap
         self._missing = 0
         """Bit n stands for the n-th packet before the highest: zero of a healthy stream."""
@@ -125,6 +128,8 @@ class ReceiveStream:
         elif not self._fill(index):
             self.duplicates += 1
             return False
+        elif not recovered:
+            self.out_of_order += 1
         packet.index = index
         packet.arrival = now
         self._octets += len(packet.payload)
@@ -219,6 +224,7 @@ class ReceiveStream:
             lost=self._expected - self._received,
             recovered=self.recovered,
             duplicates=self.duplicates,
+            out_of_order=self.out_of_order,
             jitter=self._jitter / self.clock_rate,
             nacks=self.nack.sent if self.nack else 0,
         )

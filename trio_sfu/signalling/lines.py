@@ -10,6 +10,7 @@ from it is done all the same, for the client said so.
 """
 
 import math
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import attrs
@@ -43,11 +44,14 @@ class Line:
 class Switchboard:
     """Carries one session's messages, on whatever line there is."""
 
-    def __init__(self, session: "Session", nursery: trio.Nursery) -> None:
-        """Lines are listened to in *nursery*."""
+    def __init__(
+        self, session: "Session", nursery: trio.Nursery, messages: Counter[tuple[str, str]]
+    ) -> None:
+        """Lines are listened to in *nursery*; what passes is counted in *messages*."""
         self.session = session
         self.line: Line | None = None
         self._nursery = nursery
+        self._messages = messages
 
     def plug(self, line: Line) -> None:
         """Speak and listen on *line* from now on."""
@@ -66,6 +70,7 @@ class Switchboard:
     async def _listen(self, line: Line) -> None:
         async with line.requests:
             async for request in line.requests:
+                self._messages["request", request.WhichOneof("message") or ""] += 1
                 self.session.receive(request)
         if self.line is line:
             self.unplug()
@@ -91,6 +96,7 @@ class Switchboard:
         for index, response in enumerate(responses):
             try:
                 await line.responses.send(response)
+                self._messages["response", response.WhichOneof("message") or ""] += 1
             except trio.ClosedResourceError:  # another line has taken its place
                 self.session.keep(responses[index:])
                 return

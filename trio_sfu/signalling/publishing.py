@@ -15,6 +15,7 @@ from livekit.protocol import models, rtc
 from trio_sfu.core import Entropy
 from trio_sfu.room.connection import PeerConnection
 from trio_sfu.room.info import TrackInfo, TrackKind
+from trio_sfu.room.observe import TrackAnnounced
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.track import PublishedTrack
@@ -63,6 +64,7 @@ class Publishing:
         published = request.cid in _names(self._participant.tracks.values())
         if not self.announcements.add(request.cid, info, published=published):
             return False
+        self._room.observe(TrackAnnounced(self._room, self._participant, info))
         self._respond(_published(request.cid, info))
         self.settle(self._agreed)  # its media may have come first
         return True
@@ -70,6 +72,7 @@ class Publishing:
     def _advance(self, staying: Collection[PublishedTrack]) -> None:
         """Names that only tracks had which are not *staying* are free for others now."""
         for each in self.announcements.advance(_names(staying)):
+            self._room.observe(TrackAnnounced(self._room, self._participant, each.info))
             self._respond(_published(each.cid, each.info))
 
     def announced(self) -> list[rtc.SignalResponse]:

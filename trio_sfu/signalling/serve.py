@@ -5,6 +5,7 @@ so a room that ends, a kick and a bug all reach it by cancellation, and a client
 that lost its socket comes back on another (`lines`).
 """
 
+from collections import Counter
 from typing import Final
 
 import structlog
@@ -14,6 +15,7 @@ from livekit.protocol.rtc import SignalRequest, SignalResponse
 from trio_sfu.room.changes import exceeded
 from trio_sfu.room.info import LeaveReason
 from trio_sfu.room.node import Node, NodeDraining, NoSuchRoom, TooManyRooms
+from trio_sfu.room.observe import ParticipantGreeted
 from trio_sfu.room.participant import Participant
 from trio_sfu.room.room import Room, RoomFull
 from trio_sfu.signalling import translate
@@ -37,6 +39,8 @@ class Signalling:
         self._node = node
         self._boards: dict[str, Switchboard] = {}
         """Of those that live, by their participant's SID."""
+        self.messages: Counter[tuple[str, str]] = Counter()
+        """What was said so far: ("request" or "response", the message's kind)."""
 
     @property
     def node(self) -> Node:
@@ -70,7 +74,7 @@ class Signalling:
         if too_long := exceeded(limits, metadata=join.metadata, attributes=join.attributes):
             # LiveKit answers with this status to all that its media node finds wrong.
             raise Refused(500, f"the participant's {too_long} exceeds limits")
-        line = Line(requests, responses)
+        line, since = Line(requests, responses), trio.current_time()
         if join.reconnect:
             self._resume(join, line)
             return
@@ -83,7 +87,7 @@ class Signalling:
 
         async def life(participant: Participant) -> None:
             assert session is not None, "made before its participant was let in"
-            await self._run(session, line)
+            await self._run(session, line, since)
 
         try:
             await self._node.join(
@@ -115,17 +119,20 @@ class Signalling:
         board.plug(line)
         board.session.resume()
 
-    async def _run(self, session: Session, line: Line) -> None:
-        """Be one client's session until it leaves, or is cancelled; the client hears why."""
+    async def _run(self, session: Session, line: Line, since: float) -> None:
+        """Be one client's session, which it asked for at *since*, until it leaves, or is
+        cancelled; the client hears why."""
         participant = session.participant
         bell = Bell()
         session.ring = bell.ring
         board: Switchboard | None = None
         try:
             async with trio.open_nursery() as nursery:
-                board = self._boards[participant.sid] = Switchboard(session, nursery)
+                board = self._boards[participant.sid] = Switchboard(session, nursery, self.messages)
                 board.plug(line)
                 session.begin()
+                seconds = trio.current_time() - since
+                session.room.observe(ParticipantGreeted(session.room, participant, seconds))
                 await board.speak(bell)
         finally:
             self._boards.pop(participant.sid, None)

@@ -17,6 +17,7 @@ from trio_sfu.room import journal, reconcile
 from trio_sfu.room.connection import PeerConnection
 from trio_sfu.room.info import LeaveReason, ParticipantState, TrackInfo
 from trio_sfu.room.node import Node
+from trio_sfu.room.observe import ConnectionChanged
 from trio_sfu.room.participant import Identity, Participant
 from trio_sfu.room.room import Room
 from trio_sfu.room.speakers import Speaker
@@ -69,6 +70,8 @@ class Session:
                 attributes=join.attributes,
                 kind=join.kind,
                 kind_details=join.kind_details,
+                protocol=join.protocol,
+                sdk=join.client.sdk.name,
                 client_protocol=join.client_protocol,
                 capabilities=join.client.capabilities,
                 auto_subscribe=join.auto_subscribe,
@@ -321,6 +324,7 @@ class Session:
             **({"reason": reason} if reason else {}),
             **self.names,
         )
+        self.room.observe(ConnectionChanged(self.room, connection))
         comes_back = self._recovery.connection_changed(connection, self._clock(), final=final)
         if comes_back and not self.hangs_up:  # both connections may fail at once
             self.respond(translate.leave(LeaveReason.CONNECTION_TIMEOUT, Action.RESUME))
