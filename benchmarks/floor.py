@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import json
 import multiprocessing
+import os
 import select
 import shutil
 import socket
@@ -29,6 +30,8 @@ from typing import Final
 import attrs
 import pylibsrtp
 from pylibsrtp._binding import ffi, lib
+
+from benchmarks.processes import CORES, MEASURED, OTHERS
 
 SOURCE: Final = Path(__file__).with_name("floor.c")
 SUBSCRIBERS: Final = 50
@@ -108,6 +111,8 @@ def _run(loaded: ctypes.CDLL, case: Case, pause: float, rounds: int) -> float:
     # What arrives must be read, or the kernel throws it away and that is cheaper.
     reader = multiprocessing.get_context("fork").Process(target=_drain, args=(sinks,), daemon=True)
     reader.start()
+    os.sched_setaffinity(reader.pid or 0, OTHERS)
+    os.sched_setaffinity(0, MEASURED)
     try:
         ports = (ctypes.c_uint16 * SUBSCRIBERS)(
             *(socket.htons(sink.getsockname()[1]) for sink in sinks)
@@ -126,6 +131,7 @@ def _run(loaded: ctypes.CDLL, case: Case, pause: float, rounds: int) -> float:
                 ctypes.c_long(round(pause * 1e9)),
             )
     finally:
+        os.sched_setaffinity(0, CORES)
         reader.terminate()
         reader.join()
         for sink in sinks:
