@@ -13,7 +13,8 @@ estimate of what the path carries; that leaves as an event. Media leaves as list
 **Order of reading.** `media` (what offer and answer agreed on, in words without SDP),
 `events` (what a peer says and may be asked), `demux` (the first byte decides),
 `streams` (everything that a peer sends), `sending` and `retransmit` (everything that
-it is sent), `reports` (which RTCP goes out when), `transport` (all together).
+it is sent), `reports` (which RTCP goes out when), `channels` (messages, by label),
+`transport` (all together).
 
 **Where it is hard.** To find the section and layer of a packet by what little it says
 (`streams`); and not to encrypt two different packets alike when one is sent again

@@ -35,15 +35,14 @@ from trio_sfu.ice.credentials import Credentials
 from trio_sfu.ice.states import AddressProved as IceAddressProved
 from trio_sfu.ice.states import IceState, Path
 from trio_sfu.ice.states import Role as IceRole
+from trio_sfu.peer.channels import LabelledChannels
 from trio_sfu.peer.demux import Protocol, protocol_of
 from trio_sfu.peer.events import (
     AddCandidate,
     AddressProved,
     BandwidthReported,
-    ChannelOpened,
     CloseChannel,
     Configure,
-    DataReceived,
     DtlsRole,
     Event,
     HoldBack,
@@ -74,18 +73,6 @@ from trio_sfu.sctp import datachannel as sctp
 MAX_EARLY: Final = 64
 """SRTP packets that may come before the handshake is done: the client's first keys
 arrive with its last flight, and its media may overtake that. More are not kept."""
-
-MIN_BUFFERED: Final = 8 << 10
-"""Bytes that may always wait on a data channel, however slow the link (LiveKit's number):
-below that, one message would already be too much."""
-
-CROWDED: Final = 512 << 10
-"""Bytes on one data channel: when more wait, who sends them had better wait, too."""
-SOONEST: Final = 0.01
-"""Seconds: earlier than that, nobody need look again whether there is room."""
-HOPELESS: Final = 4 << 20
-"""Bytes on one data channel: whoever lets it come to that reads nothing any more. Several senders
-that are held back may still fill a receive window each."""
 
 KEYS_WITHIN: Final = 3.0
 """Times as long as ICE took may pass from its first path to the keys (LiveKit's rule): where
@@ -153,11 +140,7 @@ class PeerTransport:
         self._entropy = entropy
         self._dtls_role = dtls_role
         self._dtls = DtlsConnection(_DTLS_ROLES[dtls_role], certificate, entropy)
-        self._channels: sctp.DataChannels | None = None
-        self._labels: dict[int, str] = {}
-        self._streams: dict[str, int] = {}
-        """The newest channel of a label is the one to speak on."""
-        self._wanted_channels: list[OpenChannel] = []
+        self._channels = LabelledChannels(self.drops)
         self._sender: SrtpSender | None = None
         self._receiver: SrtpReceiver | None = None
         self._early: list[Datagram] = []
@@ -183,7 +166,7 @@ class PeerTransport:
     @property
     def round_trip(self) -> float:
         """Seconds to the peer and back, as its data channels have it; 0 if not measured yet."""
-        return 0.0 if self._channels is None else self._channels.statistics().round_trip
+        return self._channels.round_trip
 
     # --- Core
 
@@ -232,9 +215,9 @@ class PeerTransport:
         if now >= self._dtls.deadline:
             self._dtls.handle_timeout(now)
             self._follow_dtls(now)
-        if self._channels is not None and now >= self._channels.deadline:
+        if now >= self._channels.deadline:
             self._channels.handle_timeout(now)
-            self._follow_channels()
+            self._events += self._channels.take_events()
         if now >= self._keys_due:
             self._keys_due, self._overdue = math.inf, True
             self._change_state()
@@ -272,7 +255,7 @@ class PeerTransport:
         """Do what somebody asked of this peer."""
         match wish:
             case SendData():
-                self._send_data(wish, now)
+                self._channels.send(wish, now)
             case RequestKeyFrame(stream):
                 self.incoming.request_key_frame(stream, now)
             case Configure(receive, send):
@@ -284,28 +267,19 @@ class PeerTransport:
             case AddCandidate(line):
                 self.ice.add_remote_candidate(line, now)
             case OpenChannel():
-                self._wanted_channels.append(wish)
-                self._open_channels(now)
+                self._channels.open(wish, now)
             case CloseChannel(label):
-                self._close_channel(label, now)
+                self._channels.close(label, now)
             case RestartIce(credentials):
                 self.ice.restart(credentials, now)
             case HoldBack(seconds):
-                if self._channels is not None:
-                    self._channels.hold_back(now + seconds, now)
+                self._channels.hold_back(now + seconds, now)
         self._follow_ice(now)
         self._flush(now)
 
     def crowded(self, label: str) -> float:
         """Seconds until the data channel *label* has room again; 0 if it has, or never will."""
-        channels, stream = self._channels, self._streams.get(label)
-        if channels is None or stream is None:
-            return 0.0
-        buffered = channels.buffered(stream)
-        if not CROWDED < buffered < HOPELESS:
-            return 0.0
-        # Of a channel that has heard nothing back yet, nobody knows how fast it is.
-        return max(channels.delay(stream) * (1 - CROWDED / 2 / buffered), SOONEST)
+        return self._channels.crowded(label)
 
     def close(self, now: float) -> None:
         """Say goodbye, as far as one can: what is then left to take is the last."""
@@ -369,15 +343,13 @@ class PeerTransport:
             self._receiver = SrtpReceiver(profile, keys.remote_key, keys.remote_salt)
             client = self._dtls_role is DtlsRole.CLIENT
             self._keys_due, self._overdue = math.inf, False
-            self._channels = sctp.DataChannels(self._entropy, dtls_client=client)
-            self._channels.start(now)
-            self._open_channels(now)
+            self._channels.start(sctp.DataChannels(self._entropy, dtls_client=client), now)
             early, self._early = self._early, []
             self.receive(early, now)
         messages = self._dtls.take_application()
-        if messages and self._channels is not None:
+        if messages:
             self._channels.receive([Datagram(each, INSIDE, INSIDE) for each in messages], now)
-            self._follow_channels()
+            self._events += self._channels.take_events()
         self._change_state()
 
     def _keep_early(self, rtp: list[bytes], rtcp: list[bytes]) -> None:
@@ -422,51 +394,6 @@ class PeerTransport:
                 case _:
                     pass
 
-    def _follow_channels(self) -> None:
-        if self._channels is None:
-            return
-        for event in self._channels.take_events():
-            match event:
-                case sctp.ChannelMessage(stream, data):
-                    self._events.append(DataReceived(self._labels.get(stream, ""), data))
-                case sctp.ChannelOpened(stream, label):
-                    self._labels[stream] = label
-                    self._streams[label] = stream
-                    self._events.append(ChannelOpened(label))
-                case sctp.ChannelAcknowledged(_, label):
-                    self._events.append(ChannelOpened(label))
-                case sctp.ChannelClosed(stream):
-                    label = self._labels.pop(stream, "")
-                    if self._streams.get(label) == stream:
-                        del self._streams[label]
-                case _:
-                    pass
-
-    def _open_channels(self, now: float) -> None:
-        if self._channels is None:
-            return
-        for wish in self._wanted_channels:
-            stream = self._channels.open(
-                wish.label, ordered=wish.ordered, max_retransmits=wish.max_retransmits, now=now
-            )
-            self._labels[stream] = wish.label
-            self._streams[wish.label] = stream
-        self._wanted_channels.clear()
-
-    def _close_channel(self, label: str, now: float) -> None:
-        stream = self._streams.get(label)
-        if self._channels is not None and stream is not None:
-            self._channels.close(stream, now)
-
-    def _send_data(self, wish: SendData, now: float) -> None:
-        channels, stream = self._channels, self._streams.get(wish.label)
-        if channels is None or stream is None:
-            self.drops["data before its channel"] += 1
-        elif channels.buffered(stream) > MIN_BUFFERED and channels.delay(stream) > wish.patience:
-            self.drops["data that would come too late"] += 1
-        elif not channels.send(stream, wish.data, now=now):
-            self.drops["data to a full channel"] += 1
-
     def _change_state(self) -> None:
         reason = ""
         if self._dtls.state is DtlsState.FAILED:
@@ -488,9 +415,8 @@ class PeerTransport:
 
     def _flush(self, now: float) -> None:
         """Bring what each protocol has to send onto the path that ICE chose."""
-        if self._channels is not None:
-            for datagram in self._channels.take_datagrams():
-                self._dtls.send(datagram.data)
+        for datagram in self._channels.take_datagrams():
+            self._dtls.send(datagram.data)
         path = self.ice.selected
         dtls = self._dtls.take_datagrams()
         self._out += self.ice.take_datagrams()
@@ -500,7 +426,7 @@ class PeerTransport:
             self.ice.deadline,
             self._dtls.deadline,
             self._keys_due,
-            math.inf if self._channels is None else self._channels.deadline,
+            self._channels.deadline,
         )
         self._flush_media(now)
 

@@ -259,8 +259,8 @@ _PEER_READS: Final = (
     *of(
         "peer.transport",
         *(f"PeerTransport.{name}" for name in ("receive", "_receive_dtls", "_receive_srtp")),
-        "PeerTransport._follow_channels",
     ),
+    *of("peer.channels", "LabelledChannels.take_events"),
     *of(
         "peer.streams",
         *(f"IncomingMedia.{name}" for name in ("accept", "_find", "_bind", "_bind_repair")),
