@@ -16,7 +16,7 @@ import trio
 
 from trio_sfu.api.server import Running, serve
 from trio_sfu.api.tokens import Claims, sign
-from trio_sfu.client import participant as client
+from trio_sfu.client import events as client
 from trio_sfu.client.media import synthetic_vp8, vp8_payloads
 from trio_sfu.client.participant import Participant, run_participant
 from trio_sfu.config import DEV_KEY, DEV_SECRET, Config, RtcConfig

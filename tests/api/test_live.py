@@ -13,8 +13,9 @@ from tests.client.test_participant import CONFIG, event_of, join
 from trio_sfu.api import tokens
 from trio_sfu.api.live import Live
 from trio_sfu.api.server import serve
+from trio_sfu.client.events import TrackSubscribed
 from trio_sfu.client.media import SILENCE
-from trio_sfu.client.participant import TrackSubscribed, run_participant
+from trio_sfu.client.participant import run_participant
 from trio_sfu.client.signalling import SignallingRefused
 from trio_sfu.config import Config, ConfigError, LimitConfig, RtcConfig, TlsConfig
 from trio_sfu.room.grants import Grants

@@ -10,17 +10,15 @@ from livekit.protocol import models
 
 from trio_sfu.api import tokens
 from trio_sfu.api.server import serve
-from trio_sfu.client.media import SILENCE, synthetic_vp8, vp8_payloads
-from trio_sfu.client.participant import (
+from trio_sfu.client.events import (
     DataPacketReceived,
     Left,
-    Participant,
     ParticipantsChanged,
-    RequestRefused,
     TrackEnded,
     TrackSubscribed,
-    run_participant,
 )
+from trio_sfu.client.media import SILENCE, synthetic_vp8, vp8_payloads
+from trio_sfu.client.participant import Participant, RequestRefused, run_participant
 from trio_sfu.client.signalling import SignallingRefused
 from trio_sfu.config import Config, RtcConfig
 from trio_sfu.room.grants import Grants

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from livekit.protocol import models
 
 from tests.signalling.house import House, open_house
-from trio_sfu.client.participant import DataPacketReceived
+from trio_sfu.client.events import DataPacketReceived
 from trio_sfu.client.participant import Participant as Client
 from trio_sfu.peer.events import SendData
 from trio_sfu.room.data import LOSSY, RELIABLE, Message, catch_up, deliver

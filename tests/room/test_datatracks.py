@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livekit.protocol import rtc
 
 from tests.signalling.house import House
-from trio_sfu.client.participant import DataHandles, FrameReceived
+from trio_sfu.client.events import DataHandles, FrameReceived
 from trio_sfu.client.participant import Participant as Client
 from trio_sfu.peer.events import SendData
 from trio_sfu.room import changes, datatracks

@@ -5,7 +5,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.signalling.house import House, open_house
-from trio_sfu.client.participant import DataPacketReceived, Participant
+from trio_sfu.client.events import DataPacketReceived
+from trio_sfu.client.participant import Participant
 from trio_sfu.room.data import RELIABLE
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from tests.signalling.house import Caller, House, ask, open_house, sending, tables
-from trio_sfu.client.participant import Left
+from trio_sfu.client.events import Left
 from trio_sfu.client.participant import Participant as Client
 from trio_sfu.config import RoomConfig
 from trio_sfu.peer.events import RestartIce

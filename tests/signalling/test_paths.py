@@ -9,8 +9,8 @@ from livekit.protocol import models, rtc
 
 from tests.sdp import captures
 from tests.signalling.house import Caller, House, kind_of, kinds, sending, tables
+from trio_sfu.client.events import DataPacketReceived
 from trio_sfu.client.media import SILENCE
-from trio_sfu.client.participant import DataPacketReceived
 from trio_sfu.room.info import ParticipantState
 from trio_sfu.sdp.session import SessionDescription
 from trio_sfu.signalling.receivers import FIRST_OFFER

@@ -6,7 +6,7 @@ from livekit.protocol import models
 
 from tests.signalling.house import House
 from tests.sim import entropy
-from trio_sfu.client.participant import DataPacketReceived
+from trio_sfu.client.events import DataPacketReceived
 from trio_sfu.client.participant import Participant as Client
 from trio_sfu.peer.events import SendData
 from trio_sfu.room.data import LOSSY

@@ -5,7 +5,7 @@ your program: a bot that speaks, a recorder that listens.
 
 **How it goes.** `participant.run_participant` joins a room and gives you a `Participant`:
 publish a track and send it payloads, take packets from those that others publish,
-send data, and read `events` for what happens. `media` makes payloads of IVF and Ogg
+send data, and read its events (`events`) for what happens. `media` makes payloads of IVF and Ogg
 files, or makes some up. `signalling` is the WebSocket, `connection` one PeerConnection
 with a socket of its own, and `load` is many participants who count what they get.
 

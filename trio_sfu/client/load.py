@@ -26,8 +26,9 @@ from typing import Final
 import attrs
 import trio
 
+from trio_sfu.client.events import TrackSubscribed
 from trio_sfu.client.media import synthetic_vp8, vp8_payloads
-from trio_sfu.client.participant import Participant, TrackSubscribed, run_participant
+from trio_sfu.client.participant import Participant, run_participant
 from trio_sfu.client.tracks import LocalTrack, RemoteTrack
 from trio_sfu.dtls import certificate
 

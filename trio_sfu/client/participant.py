@@ -24,6 +24,16 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from trio_sfu.client.connection import ClientConnection
+from trio_sfu.client.events import (
+    ClientEvent,
+    DataHandles,
+    DataPacketReceived,
+    FrameReceived,
+    Left,
+    ParticipantsChanged,
+    TrackEnded,
+    TrackSubscribed,
+)
 from trio_sfu.client.signalling import (
     Signalling,
     SignallingClosed,
@@ -78,66 +88,6 @@ class RequestRefused(Exception):  # noqa: N818 - an answer, and read as one
         self.response = response
         reason = rtc.RequestResponse.Reason.Name(response.reason)
         super().__init__(f"{reason}: {response.message}")
-
-
-@attrs.frozen
-class TrackSubscribed:
-    """Somebody's track is heard from now on."""
-
-    track: RemoteTrack
-
-
-@attrs.frozen
-class TrackEnded:
-    """A track that was heard is no more."""
-
-    track: RemoteTrack
-
-
-@attrs.frozen
-class DataPacketReceived:
-    """Somebody sent data; *packet* is LiveKit's DataPacket."""
-
-    packet: models.DataPacket
-
-
-@attrs.frozen
-class FrameReceived:
-    """A frame of a data track came, as `trio_sfu.room.frames` reads it."""
-
-    data: bytes
-
-
-@attrs.frozen
-class DataHandles:
-    """Which data tracks we hear from now on: their SIDs by the handles of their frames."""
-
-    tracks: dict[int, str]
-
-
-@attrs.frozen
-class ParticipantsChanged:
-    """Others joined, left, or say something else of themselves; LiveKit's ParticipantInfos."""
-
-    participants: tuple[models.ParticipantInfo, ...]
-
-
-@attrs.frozen
-class Left:
-    """The server says that it is over; LiveKit's LeaveRequest."""
-
-    leave: rtc.LeaveRequest
-
-
-ClientEvent = (
-    TrackSubscribed
-    | TrackEnded
-    | DataPacketReceived
-    | FrameReceived
-    | DataHandles
-    | ParticipantsChanged
-    | Left
-)
 
 
 @attrs.frozen
