@@ -46,16 +46,26 @@ def node_clients() -> Path:
 
 def run(script: str, *arguments: str) -> None:
     """Runs a call script; the test fails where it misses something, and shows all it said."""
-    command = [sys.executable, str(HERE / script), *SHORT, *arguments]
+    launch(script, *SHORT, *arguments)
+
+
+def launch(script: str, *arguments: str, seconds: float = LIMIT_SECONDS) -> None:
+    """As `run`, a script that draws nothing, or has arguments of its own for that."""
+    command = [sys.executable, str(HERE / script), *arguments]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+        command,
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        process_group=0,
     ) as process:
         try:
-            said, _ = process.communicate(timeout=LIMIT_SECONDS)
+            said, _ = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             said, _ = process.communicate()
-            said += f"\nnot finished after {LIMIT_SECONDS} s"
+            said += f"\nnot finished after {seconds} s"
     print(said)
     misses = [line for line in said.splitlines() if "MISS" in line]
     assert process.returncode == 0, "\n".join(misses or said.splitlines()[-5:])
@@ -87,4 +97,5 @@ _LACKING: Final = {
     "playwright": lambda: (
         None if importlib.util.find_spec("playwright") else "playwright, from PyPI"
     ),
+    "tc": lambda: None if os.geteuid() == 0 and shutil.which("tc") else "root, and tc",
 }

@@ -1,8 +1,5 @@
 """Stock clients come back, or are told that it is over. Short forms of three scripts."""
 
-import os
-import shutil
-
 import pytest
 from calls import need, run
 
@@ -35,7 +32,5 @@ def test_each_end_has_its_reason(client: str) -> None:
 
 @pytest.mark.parametrize("case", ["stopped", "failed"])
 def test_a_call_survives(case: str) -> None:
-    need("python", "server")
-    if os.geteuid() != 0 or shutil.which("tc") is None:
-        pytest.skip("it needs root, and tc")
+    need("python", "server", "tc")
     run("recoveries.py", "--client=python", f"--case={case}")

@@ -89,31 +89,23 @@ async def test_a_failure_ends_its_owner_and_nobody_else(
     assert office.read() == ["bob: still here", "sent"]
 
 
-async def test_a_failure_is_raised_even_if_the_owner_was_about_to_look_up(
-    office: Office, nursery: trio.Nursery
+async def test_a_failure_while_its_owner_looks_up_is_raised_when_it_sleeps_again(
+    office: Office,
 ) -> None:
     """Its alarm went off in the same moment, so nobody slept when the turn failed."""
-    mailbox = Box()
-    nursery.start_soon(office.turns.run)
+    mailbox, turns = Box(), 0
 
     def turn(now: float) -> None:
-        if mailbox.take_wishes():
-            raise ValueError("both at once")
+        nonlocal turns
+        turns += 1
+        raise ValueError("both at once")
 
-    alarm = trio.CancelScope()
-
-    async def own() -> None:
-        with mailbox.owned(office.turns, turn):
-            with alarm:
-                await mailbox.sleep()
-            with pytest.raises(ValueError, match="both"):
-                await mailbox.sleep()
-
-    async with trio.open_nursery() as owners:
-        owners.start_soon(own)
-        await wait_all_tasks_blocked()
-        mailbox.wish("fail")
-        alarm.cancel()
+    with mailbox.owned(office.turns, turn):
+        mailbox.take_turn(0.0)
+        mailbox.take_turn(0.0)
+        with trio.fail_after(30), pytest.raises(ValueError, match="both"):
+            await mailbox.sleep()
+    assert turns == 1, "who failed has no more turns"
 
 
 async def test_who_is_gone_has_no_turn(office: Office, nursery: trio.Nursery) -> None:

@@ -10,8 +10,9 @@ from livekit.protocol import models, rtc
 from tests.sdp import captures
 from tests.signalling.house import Caller, House, kind_of, kinds, sending, tables
 from trio_sfu.client.events import DataPacketReceived
-from trio_sfu.client.media import SILENCE
+from trio_sfu.client.media import SILENCE, synthetic_vp8, vp8_payloads
 from trio_sfu.room.info import ParticipantState
+from trio_sfu.sdp.formats import ABS_SEND_TIME, EXTENSION_IDS, TRANSPORT_CC
 from trio_sfu.sdp.session import SessionDescription
 from trio_sfu.signalling.receivers import FIRST_OFFER
 
@@ -414,3 +415,21 @@ async def test_clients_of_both_paths_hear_each_other(house: House) -> None:
     await trio.sleep(1)
     for hearer, voice in ((old, voices[1]), (new, voices[0])):
         assert hearer.remote_tracks[voice.sid].received == 50
+
+
+@pytest.mark.parametrize("one_connection", [False, True])
+async def test_subscribers_get_no_transport_wide_numbers(
+    house: House, one_connection: bool
+) -> None:
+    """They would tell twenty times a second when each packet came, which nobody reads."""
+    alice = await house.visit("alice")
+    bob = await house.visit("bob", one_connection=one_connection)
+    camera = await alice.publish_video()
+    await trio.sleep(1)
+    camera.send(vp8_payloads(synthetic_vp8(2000, key=True), 0), 0)
+    await trio.sleep(1)
+    packets = bob.remote_tracks[camera.sid].take_packets()
+    assert packets
+    for packet in packets:
+        assert EXTENSION_IDS[ABS_SEND_TIME] in packet.extensions
+        assert EXTENSION_IDS[TRANSPORT_CC] not in packet.extensions
